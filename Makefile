@@ -1,0 +1,151 @@
+# Development of Lectern. `make` alone lists what there is.
+#
+# What these commands need is fetched into .dev and target. Outside this folder they change nothing but
+# Debian packages that are missing (deploy/dev/setup.sh says which) and a cache of downloads in ~/.cache/lectern.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+# The steps of a target build on each other, and cargo uses all cores by itself.
+.NOTPARALLEL:
+
+# Builds read what .sqlx says of the queries; `make sqlx` writes it.
+export SQLX_OFFLINE := true
+export PATH := $(PATH):$(HOME)/.cargo/bin:$(CURDIR)/.dev/tools/bin
+
+services := deploy/dev/services.sh
+say := printf 'lectern: %s\n'
+
+.PHONY: help
+help: ## list the commands
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
+
+# ---- run
+
+.PHONY: run
+run: ## set up what is missing, build Lectern and run it on http://localhost:8080 until Ctrl-C
+	@exec deploy/dev/run.sh
+
+.PHONY: setup
+setup: ## install the Debian packages that are missing, check Rust
+	@deploy/dev/setup.sh
+
+.PHONY: services
+services: setup ## start the private PostgreSQL and Redis
+	@$(services) up
+
+.PHONY: models
+models: setup ## fetch the embedding model and the native libraries
+	@deploy/dev/models.sh
+
+.PHONY: build
+build: setup ## build the API and the worker as `make run` does
+	@cargo build --release --locked -p lectern-api -p lectern-worker
+
+.PHONY: down
+down: ## stop the private PostgreSQL and Redis; the data stays
+	@$(services) down
+
+# .dev/services is a link when the checkout is in a home that the servers' user can't enter.
+.PHONY: clean-dev
+clean-dev: ## stop them and remove .dev with all data
+	@$(services) reset
+	rm -rf "$$(readlink -m .dev/services)" .dev
+	$(say) 'removed .dev'
+
+# ---- test
+
+# Each test creates a database, which fsync makes several times slower. Only a PostgreSQL that the tests start
+# themselves runs without; the next `make run` or `make services` turns it on again.
+.PHONY: test
+test: export LECTERN_DEV_FAST := 1
+test: setup services models sqlx-check lint deny test-scripts ## the same set-up, then every test
+	@$(say) 'running the tests'
+	. .dev/env
+	if cargo nextest --version >/dev/null 2>&1; then
+	  cargo test --workspace --locked --doc # which nextest doesn't run
+	  cargo nextest run --workspace --locked
+	else
+	  cargo test --workspace --locked
+	fi
+
+.PHONY: test-scripts
+test-scripts: setup ## test the scripts in deploy/dev
+	@deploy/dev/test.sh
+
+.PHONY: test-rust-bert
+test-rust-bert: services models ## test the embedder that runs on libtorch, which is fetched first
+	@deploy/dev/libtorch.sh
+	. .dev/env
+	cargo test --locked -p lectern-worker --features rust-bert
+
+.PHONY: lint
+lint: setup ## formatting, clippy, documentation, shell scripts; warnings are errors
+	@$(say) 'checking format, lints, documentation and shell scripts'
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
+	if command -v shellcheck >/dev/null; then
+	  find deploy .ci -type f \( -name '*.sh' -o -path .ci/run \) -exec shellcheck -x {} +
+	else
+	  $(say) 'no shellcheck here: the shell scripts stay unchecked'
+	fi
+
+.PHONY: fmt
+fmt: ## format the code
+	@cargo fmt --all
+
+# Without the advisories, whose database would be a download of its own at every run.
+.PHONY: deny
+deny: ## licences and unused dependencies, as far as `make audit` has installed the tools
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; else $(say) 'no cargo-deny here: licences stay unchecked (make audit installs it)'; fi
+	if cargo machete --version >/dev/null 2>&1; then cargo machete; else $(say) 'no cargo-machete here: unused dependencies stay unchecked (make audit installs it)'; fi
+
+.PHONY: audit
+audit: setup ## compile cargo-deny and cargo-machete into .dev/tools (minutes, once) and run them
+	@cargo install --locked --root .dev/tools cargo-deny@0.20.2 cargo-machete@0.9.2
+	$(MAKE) --no-print-directory deny
+
+# ---- query metadata
+
+# $(call describe_queries,DIRECTORY): applies the migrations to a scratch database, where the query macros describe each
+# query. Given a DATABASE_URL and no SQLX_OFFLINE, they write one file per query into SQLX_OFFLINE_DIR as they expand.
+# The cfg, new each time, makes cargo compile the crate anew, and apart from its other builds, which stay valid.
+define describe_queries
+$(say) 'describing the queries'
+. .dev/env
+database=lectern_sqlx_$$$$
+psql() { $(services) psql -X -q -v ON_ERROR_STOP=1 "$$@"; }
+trap 'psql -d postgres -c "drop database if exists $$database with (force)"' EXIT
+psql -d postgres -c "create database $$database"
+for migration in migrations/*.sql; do psql -d "$$database" -f "$$migration" >/dev/null; done
+rm -rf '$(1)'
+mkdir -p '$(1)'
+env -u SQLX_OFFLINE CARGO_INCREMENTAL=0 DATABASE_URL="$${LECTERN_TEST_DATABASE_URL%/*}/$$database" SQLX_OFFLINE_DIR="$$PWD/$(1)" \
+  cargo rustc --locked -p lectern-shared --lib --profile check -- --cfg "described=\"$$$$\""
+endef
+
+.PHONY: sqlx
+sqlx: services ## write .sqlx anew, after a change of a query or a migration
+	@$(call describe_queries,.dev/sqlx)
+	rm -rf .sqlx
+	mv .dev/sqlx .sqlx
+	$(say) "$$(ls .sqlx | wc -l) queries described in .sqlx"
+
+.PHONY: sqlx-check
+sqlx-check: services ## fail when .sqlx isn't what the queries and migrations say
+	@$(call describe_queries,.dev/sqlx)
+	diff -rq .sqlx .dev/sqlx || { $(say) "error: .sqlx is out of date: run 'make sqlx' and commit it"; exit 1; }
+
+# ---- benchmarks
+
+.PHONY: bench-pickup
+bench-pickup: services models ## how soon a worker picks up a job
+	@. .dev/env
+	cargo bench --locked -p lectern-worker --bench pickup
+
+.PHONY: bench-ingest
+bench-ingest: services models ## how fast documents are read, embedded and stored
+	@. .dev/env
+	cargo bench --locked -p lectern-worker --bench ingest

@@ -1,0 +1,217 @@
+//! How failures become HTTP: the only place that picks a status. Bodies are problem details (RFC 9457) with a stable
+//! `code` and a `detail` that says what to do next; causes go to the log.
+
+use std::any::Any;
+
+use axum::{
+    Json,
+    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use lectern_shared::{blobs::BlobError, events::AttachError, failure::Failure, store::StoreError};
+use serde::Serialize;
+use tracing::error;
+
+pub(crate) type Result<T> = std::result::Result<T, ApiError>;
+
+/// Everything that a request can be refused for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    #[error("no API key")]
+    Unauthorized,
+    #[error("not found")]
+    NotFound(&'static str),
+    #[error("no such route")]
+    NoSuchRoute,
+    #[error("no such method")]
+    NoSuchMethod,
+    #[error("invalid request: {0}")]
+    Invalid(String),
+    #[error("upload too large")]
+    TooLarge { bytes_max: u64 },
+    #[error("request body too large")]
+    BodyTooLarge,
+    #[error("the request took too long")]
+    TookTooLong,
+    #[error("not a supported type of file")]
+    UnsupportedType,
+    #[error("the upload is empty")]
+    EmptyFile,
+    #[error("the upload paused for too long")]
+    UploadTooSlow,
+    #[error("the document is {0}")]
+    Conflict(&'static str),
+    #[error("too many open streams")]
+    TooManyStreams,
+    #[error("no worker has answered in time")]
+    NoWorker,
+    #[error("the question failed")]
+    Failed(Failure),
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    #[error("the blob store failed")]
+    Blob(#[from] BlobError),
+    #[error("events can't be read")]
+    Events(#[from] AttachError),
+    #[error("panicked")]
+    Panicked,
+}
+
+/// The body of every error.
+#[derive(Serialize)]
+struct Problem {
+    status: u16,
+    code: &'static str,
+    title: &'static str,
+    detail: String,
+}
+
+impl ApiError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotFound(_) | Self::NoSuchRoute | Self::Blob(BlobError::Missing) => {
+                StatusCode::NOT_FOUND
+            }
+            Self::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Invalid(_) | Self::EmptyFile => StatusCode::BAD_REQUEST,
+            Self::TooLarge { .. } | Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Store(StoreError::QueueFull) => StatusCode::TOO_MANY_REQUESTS,
+            Self::UnsupportedType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UploadTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::TooManyStreams | Self::NoWorker | Self::TookTooLong | Self::Events(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Store(StoreError::Database(cause)) if is_unreachable(cause) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Failed(_) | Self::Store(_) | Self::Blob(_) | Self::Panicked => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        }
+    }
+
+    fn problem(&self) -> (&'static str, &'static str, String) {
+        match self {
+            Self::Unauthorized => ("unauthorized", "No valid API key", "Send a valid key in the header `Authorization: Bearer <key>`; in development it is lectern-dev.".into()),
+            Self::NotFound(what) => ("not_found", "Not found", format!("There is no such {what}, or it is not yours. Check the id.")),
+            Self::NoSuchRoute => ("no_such_route", "Not found", "There is nothing at this address. The API begins at /api/v1.".into()),
+            Self::NoSuchMethod => ("method_not_allowed", "Method not allowed", "This address takes other methods: see the header `Allow`.".into()),
+            Self::Invalid(detail) => ("invalid_request", "Invalid request", detail.clone()),
+            Self::TooLarge { bytes_max } => ("too_large", "Upload too large", format!("This server takes files of up to {bytes_max} bytes. Split the file, or raise LECTERN_UPLOAD_BYTES_MAX.")),
+            Self::UnsupportedType => ("unsupported_type", "Unsupported type of file", "By its content this is not a PDF. Supported types: application/pdf. Convert the file and upload it again.".into()),
+            Self::BodyTooLarge => (
+                "too_large",
+                "Request too large",
+                "The body of this request is larger than LECTERN_BODY_BYTES_MAX. Shorten it.".into(),
+            ),
+            Self::TookTooLong => (
+                "took_too_long",
+                "The request took too long",
+                "Try again in a few seconds.".into(),
+            ),
+            Self::Store(StoreError::QueueFull) => (
+                "queue_full",
+                "Too much is waiting",
+                "So much of yours is waiting that no more is taken. Try again when some of it is done.".into(),
+            ),
+            Self::EmptyFile => ("empty_file", "Empty file", Failure::EmptyFile.message().into()),
+            Self::UploadTooSlow => ("upload_too_slow", "Upload stalled", "No bytes came for too long. Check the connection and upload the file again.".into()),
+            Self::Conflict(state) => ("conflict", "Not possible now", format!("The document is {state}, so this can't be done. Look at its state first.")),
+            Self::TooManyStreams => ("too_many_streams", "Too many open streams", "Try again in a few seconds.".into()),
+            Self::NoWorker => ("no_worker", "No worker has answered in time", "Check that a worker runs (GET /api/v1/health) and try again.".into()),
+            Self::Failed(failure) => (failure.code(), "The question failed", failure.message().into()),
+            Self::Blob(BlobError::Missing) => ("file_missing", "File missing", Failure::FileMissing.message().into()),
+            Self::Events(_) => ("events_unavailable", "Events unavailable", "Redis can't be reached. Try again in a few seconds.".into()),
+            Self::Store(_) if self.status() == StatusCode::SERVICE_UNAVAILABLE => ("store_unavailable", "Database unavailable", "The database can't be reached. Try again in a few seconds.".into()),
+            Self::Store(_) | Self::Blob(_) | Self::Panicked => ("internal", "Something went wrong on our side", "Try again; if it stays so, look into the API's log for this request id.".into()),
+        }
+    }
+}
+
+fn is_unreachable(cause: &sqlx::Error) -> bool {
+    matches!(
+        cause,
+        sqlx::Error::PoolTimedOut
+            | sqlx::Error::Io(_)
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::Tls(_)
+    )
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        if status.is_server_error() {
+            error!(error = &self as &dyn std::error::Error, "request failed");
+        }
+        let (code, title, detail) = self.problem();
+        let mut response = (
+            status,
+            Json(Problem {
+                status: status.as_u16(),
+                code,
+                title,
+                detail,
+            }),
+        )
+            .into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            return Self::BodyTooLarge;
+        }
+        Self::Invalid(format!(
+            "{}. Send a JSON object with `Content-Type: application/json`.",
+            rejection.body_text()
+        ))
+    }
+}
+
+impl From<PathRejection> for ApiError {
+    fn from(_: PathRejection) -> Self {
+        Self::NotFound("thing: the id in the address is not a UUID")
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::Invalid(format!(
+            "{}. Check the parameters after the `?`.",
+            rejection.body_text()
+        ))
+    }
+}
+
+pub(crate) async fn no_such_route() -> ApiError {
+    ApiError::NoSuchRoute
+}
+
+pub(crate) async fn no_such_method() -> ApiError {
+    ApiError::NoSuchMethod
+}
+
+/// The default panic hook has printed where.
+pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    ApiError::Panicked.into_response()
+}

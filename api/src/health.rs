@@ -1,0 +1,162 @@
+//! Is it alive, is it ready, and what does it consist of. Metrics, too.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use lectern_shared::{
+    metrics,
+    store::{self, workers},
+};
+use serde::Serialize;
+
+use crate::{error::ApiError, state::AppState};
+
+#[derive(Serialize)]
+pub(crate) struct Report {
+    /// `ready` or `not_ready`.
+    status: &'static str,
+    version: &'static str,
+    postgres: Check,
+    redis: Check,
+    workers: Check,
+    /// What the vectors are made with.
+    model: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Check {
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pgvector: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alive: Option<i64>,
+}
+
+impl Check {
+    const DOWN: Self = Self {
+        ok: false,
+        version: None,
+        pgvector: None,
+        alive: None,
+    };
+}
+
+/// The process runs: nothing else is asked.
+pub(crate) async fn live() -> &'static str {
+    "live\n"
+}
+
+/// Requests can be served: the database and Redis answer. Workers may be away; jobs wait for them.
+pub(crate) async fn ready(State(state): State<AppState>) -> (StatusCode, &'static str) {
+    let (postgres, redis) = tokio::join!(postgres(&state), redis(&state));
+    if postgres.ok && redis.ok {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
+}
+
+/// Everything with its state and version. 200 when questions can be answered, that is, with a worker alive.
+pub(crate) async fn report(State(state): State<AppState>) -> (StatusCode, Json<Report>) {
+    let (postgres, redis, workers, model) = tokio::join!(
+        postgres(&state),
+        redis(&state),
+        workers(&state),
+        model(&state)
+    );
+    let ready = postgres.ok && redis.ok && workers.ok;
+    let (code, status) = if ready {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
+    };
+    let report = Report {
+        status,
+        version: env!("CARGO_PKG_VERSION"),
+        postgres,
+        redis,
+        workers,
+        model,
+    };
+    (code, Json(report))
+}
+
+/// A dependency that takes longer counts as down.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+async fn postgres(state: &AppState) -> Check {
+    match tokio::time::timeout(PATIENCE, store::versions(&state.pool)).await {
+        Ok(Ok(versions)) => Check {
+            ok: true,
+            version: Some(versions.postgres),
+            pgvector: Some(versions.pgvector),
+            alive: None,
+        },
+        _ => Check::DOWN,
+    }
+}
+
+async fn redis(state: &AppState) -> Check {
+    let mut connection = state.redis.clone();
+    let mut command = redis::cmd("INFO");
+    let info = command.arg("server");
+    match tokio::time::timeout(PATIENCE, info.query_async::<String>(&mut connection)).await {
+        Ok(Ok(info)) => {
+            let field = |name: &str| {
+                info.lines()
+                    .find_map(|line| line.strip_prefix(name))
+                    .map(ToOwned::to_owned)
+            };
+            let version = field("valkey_version:").or_else(|| field("redis_version:"));
+            Check {
+                ok: true,
+                version,
+                ..Check::DOWN
+            }
+        }
+        _ => Check::DOWN,
+    }
+}
+
+async fn workers(state: &AppState) -> Check {
+    match tokio::time::timeout(
+        PATIENCE,
+        workers::alive(&state.pool, Duration::from_secs(10)),
+    )
+    .await
+    {
+        Ok(Ok(alive)) => Check {
+            ok: alive > 0,
+            alive: Some(alive),
+            ..Check::DOWN
+        },
+        _ => Check::DOWN,
+    }
+}
+
+async fn model(state: &AppState) -> Option<String> {
+    let current = tokio::time::timeout(PATIENCE, store::models::current(&state.pool)).await;
+    Some(current.ok()?.ok()??.to_string())
+}
+
+pub(crate) async fn metrics(State(state): State<AppState>) -> Result<impl IntoResponse, ApiError> {
+    let prometheus = state.prometheus.as_ref().ok_or(ApiError::NoSuchRoute)?;
+    metrics::collect_process();
+    ::metrics::gauge!(metrics::DATABASE_CONNECTIONS, "state" => "open").set(state.pool.size());
+    ::metrics::gauge!(metrics::DATABASE_CONNECTIONS, "state" => "idle")
+        .set(u32::try_from(state.pool.num_idle()).unwrap_or(u32::MAX));
+    Ok((
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        prometheus.render(),
+    ))
+}

@@ -1,0 +1,84 @@
+//! The `lectern-api` command.
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use lectern_api::{
+    config::{Cli, Command, CreateKey, Mode, ServeSettings, StoreCommand},
+    fresh_key,
+    state::AppState,
+};
+use lectern_shared::{metrics, shutdown, store, telemetry};
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    match Cli::parse().command {
+        Command::Serve(settings) => serve(*settings).await,
+        Command::Migrate(settings) => migrate(settings).await,
+        Command::CreateKey(settings) => create_key(settings).await,
+    }
+}
+
+async fn serve(settings: ServeSettings) -> Result<()> {
+    telemetry::install(&settings.log)?;
+    let prometheus = metrics::install()?;
+    let stop = shutdown::on_signal()?;
+    let pool = store::connect(&settings.store)?;
+    store::migrate(&pool)
+        .await
+        .context("the database can't be brought up to date")?;
+    match settings.api.mode {
+        Mode::Development => store::keys::ensure_development_key(&pool).await?,
+        Mode::Production if !store::keys::has_production_key(&pool).await? => {
+            bail!(
+                "there is no API key yet: make one with `lectern-api create-key --name admin` and start again"
+            )
+        }
+        Mode::Production => {}
+    }
+    let versions = store::versions(&pool).await?;
+    if !store::index::is_at_least(&versions.pgvector, [0, 8, 4]) {
+        warn!(
+            pgvector = versions.pgvector,
+            "pgvector before 0.8.4 has known faults in index vacuum: update it"
+        );
+    }
+    let listen = settings.api.listen;
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("{listen} is not to be had: choose another address with LECTERN_LISTEN")
+    })?;
+    let state = AppState::connect(
+        settings.api,
+        &settings.store,
+        Some(prometheus),
+        stop.clone(),
+    )
+    .await?;
+    lectern_api::serve(listener, state, stop).await?;
+    info!("stopped");
+    Ok(())
+}
+
+async fn migrate(settings: StoreCommand) -> Result<()> {
+    telemetry::install(&settings.log)?;
+    store::migrate(&store::connect(&settings.store)?).await?;
+    info!("the schema is up to date");
+    Ok(())
+}
+
+async fn create_key(settings: CreateKey) -> Result<()> {
+    telemetry::install(&settings.log)?;
+    let pool = store::connect(&settings.store)?;
+    store::migrate(&pool).await?;
+    let key = fresh_key();
+    store::keys::create(&pool, &settings.name, &key).await?;
+    #[expect(
+        clippy::print_stdout,
+        reason = "the key is this command's output, and is shown only here"
+    )]
+    {
+        println!("{key}");
+    }
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! Questions: ask, look at, cancel. What becomes of them is in [`crate::streams`].
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use lectern_shared::{
+    events::{
+        EventId,
+        payload::{Source, Status},
+    },
+    failure::FailureReport,
+    ids::{QuestionId, TenantId},
+    store::questions::{self, Mode, NewQuestion},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tracing::info;
+
+use crate::{
+    auth::Caller,
+    collections,
+    error::{ApiError, Result},
+    extract::{self, Path, QuestionText},
+    observe::RequestId,
+    state::AppState,
+    streams::{self, Subject},
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ask {
+    pub(crate) question: String,
+    pub(crate) collection: Option<String>,
+    /// How many passages the answer may be made from.
+    pub(crate) passages: Option<u16>,
+    /// Go on although nobody reads.
+    #[serde(default)]
+    pub(crate) background: bool,
+}
+
+/// Passages that an answer is made from, unless the question says otherwise.
+const PASSAGES: u16 = 8;
+
+/// Writes a question and wakes a worker for it.
+pub(crate) async fn create(
+    state: &AppState,
+    tenant: TenantId,
+    request: &str,
+    mode: Mode,
+    ask: &Ask,
+) -> Result<QuestionId> {
+    let text = QuestionText::new(&ask.question, state.settings.question_chars_max)?;
+    let passages_max = extract::passages(ask.passages, PASSAGES, state.settings.passages_max)?;
+    let collection = collections::resolve(state, tenant, ask.collection.as_deref()).await?;
+    let id = QuestionId::fresh();
+    let question = NewQuestion {
+        id,
+        tenant,
+        collection,
+        mode,
+        text: text.as_str(),
+        passages_max,
+        background: ask.background,
+    };
+    let job = questions::create(&state.pool, &question, Some(request), &state.limits).await?;
+    state.wake(job).await;
+    info!(question.id = %id, job.id = %job.id, "question accepted");
+    Ok(id)
+}
+
+#[derive(Serialize)]
+pub(crate) struct Accepted {
+    id: QuestionId,
+    state: &'static str,
+    /// Where the answer arrives.
+    events: String,
+}
+
+/// `POST /api/v1/questions`: 202 with the place of the event stream, or, with `Accept: text/event-stream`, the stream.
+pub(crate) async fn ask(
+    State(state): State<AppState>,
+    caller: Caller,
+    RequestId(request): RequestId,
+    headers: HeaderMap,
+    extract::Json(ask): extract::Json<Ask>,
+) -> Result<Response> {
+    let id = create(&state, caller.tenant, &request, Mode::Answer, &ask).await?;
+    let location = format!("/api/v1/questions/{id}");
+    let mut response = if wants_stream(&headers) {
+        let subject = Subject::Question {
+            id,
+            background: ask.background,
+        };
+        let first = Status {
+            question: Some(id),
+            ..Status::stage("queued")
+        };
+        streams::follow(
+            state,
+            caller.tenant,
+            subject,
+            EventId::default(),
+            Some(first),
+        )
+        .await?
+    } else {
+        let accepted = Accepted {
+            id,
+            state: "queued",
+            events: format!("{location}/events"),
+        };
+        (StatusCode::ACCEPTED, Json(accepted)).into_response()
+    };
+    if let Ok(location) = location.parse() {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+fn wants_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("text/event-stream"))
+}
+
+/// A question as clients see it.
+#[derive(Serialize)]
+pub(crate) struct QuestionView {
+    id: QuestionId,
+    collection: String,
+    question: String,
+    /// `queued`, `running`, `answered`, `failed` or `cancelled`.
+    state: String,
+    failure: Option<FailureReport>,
+    answer: Option<String>,
+    sources: Vec<Source>,
+    generator: Option<String>,
+    usage: Option<Value>,
+    timings: Option<Value>,
+    confidence: Option<f32>,
+    cached: Option<bool>,
+    created_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<QuestionId>,
+) -> Result<Json<QuestionView>> {
+    let question = questions::find(&state.pool, caller.tenant, id)
+        .await?
+        .ok_or(ApiError::NotFound("question"))?;
+    let sources = questions::sources(&state.pool, caller.tenant, id).await?;
+    Ok(Json(QuestionView {
+        id,
+        collection: question.collection,
+        question: question.text,
+        state: question.state,
+        failure: question.failure.as_deref().map(FailureReport::from_code),
+        answer: question.answer,
+        sources: sources.into_iter().map(Source::from).collect(),
+        generator: question.generator,
+        usage: question.usage,
+        timings: question.timings,
+        confidence: question.confidence,
+        cached: question.cached,
+        created_at: question.created_at,
+        finished_at: question.finished_at,
+    }))
+}
+
+/// Cancels the answer. One that is complete stays as it is.
+pub(crate) async fn cancel(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<QuestionId>,
+) -> Result<StatusCode> {
+    questions::find(&state.pool, caller.tenant, id)
+        .await?
+        .ok_or(ApiError::NotFound("question"))?;
+    state.cancel(caller.tenant, id.0).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,74 @@
+//! Every route, on one screen.
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    middleware::{self, Next},
+    response::Response,
+    routing::{get, post},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{
+    collections, documents,
+    error::{self, ApiError, Result},
+    health, observe, page, questions, search,
+    state::AppState,
+    streams, upload,
+};
+
+pub(crate) fn router(state: AppState) -> Router {
+    let settings = state.settings.clone();
+    let quick = Router::new()
+        .route("/api/v1/documents", get(documents::list))
+        .route(
+            "/api/v1/documents/{id}",
+            get(documents::show).delete(documents::delete),
+        )
+        .route("/api/v1/documents/{id}/cancel", post(documents::cancel))
+        .route("/api/v1/documents/{id}/retry", post(documents::retry))
+        .route(
+            "/api/v1/questions/{id}",
+            get(questions::show).delete(questions::cancel),
+        )
+        .route("/api/v1/search", post(search::search))
+        .route(
+            "/api/v1/collections",
+            get(collections::list).post(collections::create),
+        )
+        .route("/api/v1/health", get(health::report))
+        .route("/api/v1/health/live", get(health::live))
+        .route("/api/v1/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/", get(page::index))
+        .layer(middleware::from_fn_with_state(state.clone(), limit_time))
+        .layer(DefaultBodyLimit::max(settings.body_bytes_max));
+    let streaming = Router::new()
+        .route("/api/v1/documents/{id}/events", get(streams::document))
+        .route("/api/v1/documents/{id}/file", get(documents::file))
+        .route("/api/v1/questions", post(questions::ask))
+        .route("/api/v1/questions/{id}/events", get(streams::question))
+        .layer(DefaultBodyLimit::max(settings.body_bytes_max));
+    // The upload counts its bytes itself while they go to the blob store.
+    let uploads = Router::new()
+        .route("/api/v1/documents", post(upload::upload))
+        .layer(DefaultBodyLimit::disable());
+    quick
+        .merge(streaming)
+        .merge(uploads)
+        .fallback(error::no_such_route)
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(middleware::from_fn(observe::observe))
+        .with_state(state)
+}
+
+async fn limit_time(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response> {
+    tokio::time::timeout(state.settings.request_timeout(), next.run(request))
+        .await
+        .map_err(|_| ApiError::TookTooLong)
+}

@@ -1,0 +1,114 @@
+//! What every handler may use.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use lectern_shared::{
+    blobs::Blobs,
+    config::StoreSettings,
+    events::{Hub, Publisher},
+    failure::Failure,
+    ids::TenantId,
+    jobs::{self, Dispatcher, Names},
+    metrics,
+    store::{
+        self,
+        jobs::{Cancel, Enqueued, Limits},
+    },
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use redis::aio::ConnectionManager;
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+use crate::config::ApiSettings;
+
+#[derive(Clone)]
+pub struct AppState {
+    pub(crate) settings: Arc<ApiSettings>,
+    pub(crate) store_settings: Arc<StoreSettings>,
+    pub(crate) pool: PgPool,
+    pub(crate) redis: ConnectionManager,
+    pub(crate) blobs: Blobs,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) hub: Hub,
+    pub(crate) limits: Limits,
+    pub(crate) stream_permits: Arc<Semaphore>,
+    pub(crate) prometheus: Option<PrometheusHandle>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl AppState {
+    /// Connects to everything. `prometheus` is what `/metrics` shows.
+    ///
+    /// # Errors
+    /// When Redis or the blob store can't be reached.
+    pub async fn connect(
+        settings: ApiSettings,
+        store_settings: &StoreSettings,
+        prometheus: Option<PrometheusHandle>,
+        stop: CancellationToken,
+    ) -> Result<Self> {
+        let pool = store::connect(store_settings)?;
+        let redis = jobs::connect(&store_settings.redis_url)
+            .await
+            .context("Redis can't be reached")?;
+        Ok(Self {
+            blobs: Blobs::open(store_settings).context("the blob store can't be opened")?,
+            dispatcher: Dispatcher::new(redis.clone(), Names::new(&store_settings.redis_prefix)),
+            hub: Hub::start(redis.clone(), store_settings, stop.clone())?,
+            limits: store_settings.into(),
+            stream_permits: Arc::new(crate::stream_permits(&settings)),
+            settings: Arc::new(settings),
+            store_settings: Arc::new(store_settings.clone()),
+            pool,
+            redis,
+            prometheus,
+            stop,
+        })
+    }
+
+    /// Cancels what is under way for a document or question, and tells whoever watches or works on it.
+    pub(crate) async fn cancel(&self, tenant: TenantId, subject: Uuid) -> store::Result<Cancel> {
+        let cancelled = store::jobs::cancel(&self.pool, tenant, subject).await?;
+        match cancelled {
+            Cancel::Requested(job) => {
+                // Without the hint it is noticed at the next renewal of the lease.
+                if let Err(error) = self.dispatcher.hint_cancel(job).await {
+                    debug!(%error, job.id = %job, "cancellation not hinted at");
+                }
+            }
+            Cancel::Done { attempts } => {
+                let redis = self.redis.clone();
+                Publisher::publish_failure(
+                    redis,
+                    &self.store_settings,
+                    subject,
+                    attempts,
+                    Failure::Cancelled,
+                )
+                .await;
+            }
+            Cancel::Nothing => {}
+        }
+        Ok(cancelled)
+    }
+
+    /// Wakes a worker for a job whose row is committed. A wake-up that fails is left to the sweep: the row stands.
+    pub(crate) async fn wake(&self, job: Enqueued) {
+        if !job.wake {
+            return;
+        }
+        if let Err(error) = self.dispatcher.wake(job.queue, &[job.id]).await {
+            warn!(%error, job.id = %job.id, "wake-up failed, left to the sweep");
+            ::metrics::counter!(metrics::WAKE_UPS_FAILED, "queue" => job.queue.as_str())
+                .increment(1);
+            if let Err(error) = store::jobs::mark_undispatched(&self.pool, &[job.id]).await {
+                warn!(%error, job.id = %job.id, "the sweep will notice it late");
+            }
+        }
+    }
+}

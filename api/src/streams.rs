@@ -1,0 +1,429 @@
+//! Event streams (SSE): what happens to a document or a question, live, resumable with `Last-Event-ID`.
+//!
+//! Every stream ends with exactly one `done` or `failed`. Redis makes it fast; when Redis has lost something, the rows
+//! tell the rest.
+
+use std::{convert::Infallible, time::Duration};
+
+use async_stream::stream;
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderValue},
+    response::{
+        IntoResponse, Response,
+        sse::{Event as SseEvent, KeepAlive, Sse},
+    },
+};
+use lectern_shared::{
+    events::{
+        EventId, Item, Subscription, name,
+        payload::{AnswerDone, Empty, IngestDone, Source, Sources, Status, Token},
+    },
+    failure::{Failure, FailureReport},
+    ids::{DocumentId, QuestionId, TenantId},
+    metrics,
+    store::{
+        documents, jobs,
+        questions::{self, Question},
+    },
+};
+use serde::Serialize;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+use uuid::Uuid;
+
+use crate::{
+    auth::Caller,
+    error::{ApiError, Result},
+    extract::Path,
+    state::AppState,
+};
+
+/// `GET /api/v1/documents/{id}/events`
+pub(crate) async fn document(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<DocumentId>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    documents::find(&state.pool, caller.tenant, id)
+        .await?
+        .ok_or(ApiError::NotFound("document"))?;
+    follow(
+        state,
+        caller.tenant,
+        Subject::Document(id),
+        last_event_id(&headers),
+        None,
+    )
+    .await
+}
+
+/// `GET /api/v1/questions/{id}/events`
+pub(crate) async fn question(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<QuestionId>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let question = questions::find(&state.pool, caller.tenant, id)
+        .await?
+        .ok_or(ApiError::NotFound("question"))?;
+    let subject = Subject::Question {
+        id,
+        background: question.background,
+    };
+    follow(state, caller.tenant, subject, last_event_id(&headers), None).await
+}
+
+/// An id that we never gave out means the same as none: the stream starts from the beginning.
+fn last_event_id(headers: &HeaderMap) -> EventId {
+    headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse().ok())
+        .unwrap_or_default()
+}
+
+/// What a stream is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Subject {
+    Document(DocumentId),
+    Question { id: QuestionId, background: bool },
+}
+
+impl Subject {
+    fn uuid(self) -> Uuid {
+        match self {
+            Self::Document(id) => id.0,
+            Self::Question { id, .. } => id.0,
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Document(_) => "document",
+            Self::Question { .. } => "question",
+        }
+    }
+}
+
+/// Rows are looked at when nothing has come for so long, at first and at the longest.
+const LOOK_FIRST: Duration = Duration::from_secs(1);
+const LOOK_LONGEST: Duration = Duration::from_secs(15);
+
+/// Streams a subject's events after `after` until its end. `first` goes before them.
+pub(crate) async fn follow(
+    state: AppState,
+    tenant: TenantId,
+    subject: Subject,
+    after: EventId,
+    first: Option<Status>,
+) -> Result<Response> {
+    let permit = state
+        .stream_permits
+        .clone()
+        .try_acquire_owned()
+        .map_err(|_| ApiError::TooManyStreams)?;
+    let mut subscription = state.hub.attach(subject.uuid(), after).await?;
+    let mut reader = Reader::new(state.clone(), tenant, subject);
+    let events = stream! {
+        let _permit = permit;
+        if let Some(status) = first {
+            yield sse(name::STATUS, &status);
+        }
+        let mut story = Story { state: state.clone(), tenant, subject, told: after != EventId::default(), ahead: None };
+        // Finished long ago: nothing will come, so don't wait for it.
+        let mut look_after = if subscription.has_backlog() { LOOK_FIRST } else { Duration::ZERO };
+        let mut look_at = Instant::now() + look_after;
+        // Redis has lost events that this reader did not get.
+        let mut lost = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = state.stop.cancelled() => {
+                    // The reader comes back, here or elsewhere, with the id of the last event that it got.
+                    reader.disarm();
+                    break;
+                }
+                item = next(&mut subscription) => {
+                    look_after = LOOK_FIRST;
+                    look_at = Instant::now() + look_after;
+                    let event = match item {
+                        Item::Event(event) => event,
+                        Item::Lost => {
+                            lost = true;
+                            continue;
+                        }
+                    };
+                    if lost && event.name == name::DONE {
+                        // The row has what Redis has lost: it was written before this event was sent.
+                        look_at = Instant::now();
+                        continue;
+                    }
+                    if lost && event.name == name::TOKEN {
+                        continue;
+                    }
+                    lost &= event.name != name::RESET;
+                    story.told = true;
+                    let last = event.is_last();
+                    yield Ok(SseEvent::default().id(event.id.to_string()).event(&event.name).data(&event.data));
+                    if last {
+                        reader.disarm();
+                        break;
+                    }
+                }
+                () = tokio::time::sleep_until(look_at) => {
+                    let Rows { events, ended } = story.look().await;
+                    for event in events {
+                        yield event;
+                    }
+                    if ended {
+                        reader.disarm();
+                        break;
+                    }
+                    look_after = (look_after * 2).clamp(LOOK_FIRST, LOOK_LONGEST);
+                    look_at = Instant::now() + look_after;
+                }
+            }
+        }
+    };
+    let mut response = Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+        .into_response();
+    // nginx would otherwise collect the tokens into blocks.
+    response
+        .headers_mut()
+        .insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// The next item. While Redis is away this waits for it: the rows go on being looked at beside it.
+async fn next(subscription: &mut Subscription) -> Item {
+    loop {
+        match subscription.next().await {
+            Ok(item) => return item,
+            Err(error) => {
+                debug!(%error, "events can't be read");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+    }
+}
+
+type SseResult = std::result::Result<SseEvent, Infallible>;
+
+/// An event that is in no stream, and so has no id to resume from.
+fn sse(name: &str, data: &impl Serialize) -> SseResult {
+    let data = serde_json::to_string(data).unwrap_or_else(|_| "{}".to_owned());
+    Ok(SseEvent::default().event(name).data(data))
+}
+
+/// What the rows say about a subject.
+struct Story {
+    state: AppState,
+    tenant: TenantId,
+    subject: Subject,
+    /// Whether the reader has got anything that a retelling would double.
+    told: bool,
+    ahead: Option<i64>,
+}
+
+#[derive(Default)]
+struct Rows {
+    events: Vec<SseResult>,
+    ended: bool,
+}
+
+impl Story {
+    async fn look(&mut self) -> Rows {
+        let looked = match self.subject {
+            Subject::Document(id) => self.document(id).await,
+            Subject::Question { id, .. } => self.question(id).await,
+        };
+        looked.unwrap_or_else(|error| {
+            warn!(%error, "rows can't be read, will look again");
+            Rows::default()
+        })
+    }
+
+    async fn document(&mut self, id: DocumentId) -> lectern_shared::store::Result<Rows> {
+        let Some(document) = documents::find(&self.state.pool, self.tenant, id).await? else {
+            return Ok(gone("document"));
+        };
+        let event = match (document.state.as_str(), &document.failure) {
+            ("ready", _) => sse(name::DONE, &IngestDone::from(&document)),
+            ("failed" | "cancelled", Some(code)) => {
+                sse(name::FAILED, &FailureReport::from_code(code))
+            }
+            _ => return self.position(id.0).await,
+        };
+        Ok(Rows {
+            events: vec![event],
+            ended: true,
+        })
+    }
+
+    async fn question(&mut self, id: QuestionId) -> lectern_shared::store::Result<Rows> {
+        let Some(question) = questions::find(&self.state.pool, self.tenant, id).await? else {
+            return Ok(gone("question"));
+        };
+        match question.state.as_str() {
+            "answered" => {
+                let sources = questions::sources(&self.state.pool, self.tenant, id).await?;
+                Ok(Rows {
+                    events: self.retell(question, sources),
+                    ended: true,
+                })
+            }
+            "failed" | "cancelled" => {
+                let code = question
+                    .failure
+                    .as_deref()
+                    .unwrap_or(Failure::Internal.code());
+                Ok(Rows {
+                    events: vec![sse(name::FAILED, &FailureReport::from_code(code))],
+                    ended: true,
+                })
+            }
+            _ => self.position(id.0).await,
+        }
+    }
+
+    fn retell(&self, question: Question, sources: Vec<questions::Source>) -> Vec<SseResult> {
+        let mut events = Vec::with_capacity(4);
+        if self.told {
+            events.push(sse(name::RESET, &Empty {}));
+        }
+        let sources = sources.into_iter().map(Source::from).collect();
+        events.push(sse(name::SOURCES, &Sources { sources }));
+        events.push(sse(
+            name::TOKEN,
+            &Token {
+                text: question.answer.unwrap_or_default(),
+            },
+        ));
+        let done = AnswerDone {
+            generator: question.generator.unwrap_or_default(),
+            usage: question.usage.unwrap_or_default(),
+            timings: question.timings.unwrap_or_default(),
+            confidence: question.confidence,
+            cached: question.cached.unwrap_or_default(),
+        };
+        events.push(sse(name::DONE, &done));
+        events
+    }
+
+    /// The place in the queue, when it has changed.
+    async fn position(&mut self, subject: Uuid) -> lectern_shared::store::Result<Rows> {
+        let standing = jobs::standing(&self.state.pool, self.tenant, subject).await?;
+        let ahead = standing
+            .filter(|standing| standing.state == "queued")
+            .map(|standing| standing.ahead);
+        let mut rows = Rows::default();
+        if ahead.is_some() && ahead != self.ahead {
+            rows.events.push(sse(
+                name::STATUS,
+                &Status {
+                    ahead,
+                    ..Status::stage("queued")
+                },
+            ));
+        }
+        self.ahead = ahead;
+        Ok(rows)
+    }
+}
+
+fn gone(what: &str) -> Rows {
+    let report = FailureReport {
+        code: "not_found".to_owned(),
+        message: format!("This {what} was deleted."),
+        retryable: false,
+    };
+    Rows {
+        events: vec![sse(name::FAILED, &report)],
+        ended: true,
+    }
+}
+
+/// Counts a reader, and cancels the answer when the last one has left before its end.
+struct Reader {
+    state: AppState,
+    tenant: TenantId,
+    subject: Subject,
+    armed: bool,
+}
+
+impl Reader {
+    fn new(state: AppState, tenant: TenantId, subject: Subject) -> Self {
+        ::metrics::gauge!(metrics::STREAMS_OPEN, "subject" => subject.label()).increment(1);
+        let armed = matches!(
+            subject,
+            Subject::Question {
+                background: false,
+                ..
+            }
+        );
+        Self {
+            state,
+            tenant,
+            subject,
+            armed,
+        }
+    }
+
+    fn disarm(&mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        ::metrics::gauge!(metrics::STREAMS_OPEN, "subject" => self.subject.label()).decrement(1);
+        if self.armed && !self.state.stop.is_cancelled() {
+            tokio::spawn(cancel_if_abandoned(
+                self.state.clone(),
+                self.tenant,
+                self.subject.uuid(),
+            ));
+        }
+    }
+}
+
+/// Readers get a moment to come back, as after a dropped connection; readers at other replicas count too.
+async fn cancel_if_abandoned(state: AppState, tenant: TenantId, question: Uuid) {
+    tokio::select! {
+        () = tokio::time::sleep(state.settings.abandoned_after()) => {}
+        () = state.stop.cancelled() => return,
+    }
+    // When Redis can't say, the answer goes on: that costs a little work and loses nothing.
+    if !matches!(state.hub.audience(question).await, Ok(0)) {
+        return;
+    }
+    info!(question.id = %question, "nobody reads the answer any more: cancelling");
+    if let Err(error) = state.cancel(tenant, question).await {
+        warn!(%error, "abandoned answer goes on");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_we_never_gave_out_starts_from_the_beginning() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(last_event_id(&headers), EventId::default());
+        headers.insert("last-event-id", HeaderValue::from_static("nonsense"));
+        assert_eq!(last_event_id(&headers), EventId::default());
+        headers.insert("last-event-id", HeaderValue::from_static("2-31"));
+        assert_eq!(
+            last_event_id(&headers),
+            EventId {
+                attempt: 2,
+                sequence: 31
+            }
+        );
+    }
+}

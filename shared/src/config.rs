@@ -1,0 +1,113 @@
+//! The settings that both processes read, each from the environment or a command-line option.
+//!
+//! `clap` is the one reader: it gives the help text, the parsing and, through its introspection,
+//! the list that `.env.example` is checked against.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Command};
+
+use crate::telemetry::LogFormat;
+
+/// Where the data is.
+#[derive(Args, Clone, Debug)]
+pub struct StoreSettings {
+    /// PostgreSQL with pgvector
+    #[arg(long, env = "LECTERN_DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+    /// Connections to PostgreSQL per process, at the most
+    #[arg(long, env = "LECTERN_DATABASE_CONNECTIONS_MAX", default_value_t = 10)]
+    pub database_connections_max: u32,
+    /// Redis for wake-ups and events
+    #[arg(long, env = "LECTERN_REDIS_URL", hide_env_values = true)]
+    pub redis_url: String,
+    /// What every Redis key and channel starts with
+    #[arg(long, env = "LECTERN_REDIS_PREFIX", default_value = "lectern")]
+    pub redis_prefix: String,
+    /// Where uploaded files are kept: a folder, or `s3://bucket/prefix`
+    /// (then AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT and AWS_REGION count)
+    #[arg(long, env = "LECTERN_BLOBS")]
+    pub blobs: String,
+    /// How long the events of a document or an answer can be replayed
+    #[arg(long, env = "LECTERN_EVENTS_TTL_SECONDS", default_value_t = 900)]
+    pub events_ttl_seconds: u32,
+    /// Wake-ups in Redis per queue, at the most; the rest waits in PostgreSQL
+    /// (apalis-redis unpacks all due ids in one Lua call, which fails from 8,000 on)
+    #[arg(long, env = "LECTERN_DISPATCH_MAX", default_value_t = 1000)]
+    pub dispatch_max: u32,
+    /// Wake-ups in Redis per queue and tenant, at the most, so that one tenant's thousand uploads
+    /// don't stand before another's first
+    #[arg(long, env = "LECTERN_DISPATCH_TENANT_MAX", default_value_t = 64)]
+    pub dispatch_tenant_max: u32,
+    /// Documents or questions of a tenant that wait, at the most; more are refused until some are done
+    #[arg(long, env = "LECTERN_QUEUE_TENANT_MAX", default_value_t = 10_000)]
+    pub queue_tenant_max: u32,
+    /// How often a job is tried before it becomes a dead letter
+    #[arg(long, env = "LECTERN_JOB_ATTEMPTS_MAX", default_value_t = 4)]
+    pub job_attempts_max: u32,
+}
+
+/// How the process speaks of itself.
+#[derive(Args, Clone, Debug)]
+pub struct LogSettings {
+    /// Which logs are written, in tracing's filter syntax
+    #[arg(
+        long,
+        env = "LECTERN_LOG",
+        default_value = "info,sqlx=warn,apalis=warn"
+    )]
+    pub log_filter: String,
+    /// How they are written
+    #[arg(long, env = "LECTERN_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+impl StoreSettings {
+    #[must_use]
+    pub fn events_ttl(&self) -> Duration {
+        Duration::from_secs(self.events_ttl_seconds.into())
+    }
+
+    /// The local folder of the blobs, if that is what is configured.
+    #[must_use]
+    pub fn blob_dir(&self) -> Option<PathBuf> {
+        (!self.blobs.contains("://")).then(|| PathBuf::from(&self.blobs))
+    }
+}
+
+/// One environment variable that a command reads.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Variable {
+    pub name: String,
+    pub help: String,
+    pub default: Option<String>,
+}
+
+/// Every environment variable that `command` or one of its subcommands reads, by name.
+#[must_use]
+pub fn variables(command: &Command) -> Vec<Variable> {
+    let mut found = Vec::new();
+    let mut commands = vec![command];
+    while let Some(command) = commands.pop() {
+        commands.extend(command.get_subcommands());
+        for argument in command.get_arguments() {
+            let Some(name) = argument.get_env() else {
+                continue;
+            };
+            found.push(Variable {
+                name: name.to_string_lossy().into_owned(),
+                help: argument
+                    .get_help()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+                default: argument
+                    .get_default_values()
+                    .first()
+                    .map(|value| value.to_string_lossy().into_owned()),
+            });
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}

@@ -1,0 +1,161 @@
+//! What events carry, as JSON: written by workers, and by the API when it serves a finished subject from its rows.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    ids::{DocumentId, QuestionId},
+    store::{chunks::Span, documents::Document, questions, search::Passage},
+};
+
+/// What is being done now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// `queued`, `retrieving`, `generating`, `parsing`, `embedding`, `retrying` …
+    pub stage: String,
+    /// Jobs that come before this one, while it is queued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<i64>,
+    /// On the first event of a question that is streamed at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub question: Option<QuestionId>,
+}
+
+impl Status {
+    #[must_use]
+    pub fn stage(stage: &str) -> Self {
+        Self {
+            stage: stage.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+/// How far an ingest is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    pub stage: String,
+    pub done: u32,
+    pub total: u32,
+}
+
+/// A source of an answer, or a passage that a search has found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// The `n` of the answer's `[n]`, from 1.
+    pub number: i16,
+    pub document: DocumentId,
+    pub document_name: String,
+    pub document_title: Option<String>,
+    pub page_first: i32,
+    pub page_last: i32,
+    /// Where the text stands on these pages, in characters.
+    pub spans: Vec<Span>,
+    pub heading: Option<String>,
+    pub text: String,
+    pub score: f32,
+}
+
+impl Source {
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a score needs no more digits than an f32 has"
+    )]
+    pub fn from_passage(number: i16, passage: &Passage) -> Self {
+        Self {
+            number,
+            document: passage.document,
+            document_name: passage.document_name.clone(),
+            document_title: passage.document_title.clone(),
+            page_first: passage.page_first,
+            page_last: passage.page_last,
+            spans: passage.spans.0.clone(),
+            heading: passage.heading.clone(),
+            text: passage.text.clone(),
+            score: passage.score as f32,
+        }
+    }
+}
+
+impl From<questions::Source> for Source {
+    fn from(source: questions::Source) -> Self {
+        Self {
+            number: source.ordinal,
+            document: source.document,
+            document_name: source.document_name,
+            document_title: source.document_title,
+            page_first: source.page_first,
+            page_last: source.page_last,
+            spans: source.spans.0,
+            heading: source.heading,
+            text: source.text,
+            score: source.score,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sources {
+    pub sources: Vec<Source>,
+}
+
+/// The next piece of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    pub text: String,
+}
+
+/// Nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Empty {}
+
+/// Tokens that an answer took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    pub prompt_tokens: u32,
+    pub answer_tokens: u32,
+}
+
+/// Where the time went, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    /// From the question being due to a worker taking it.
+    pub queued_ms: f64,
+    pub embed_ms: f64,
+    pub search_ms: f64,
+    /// From a worker taking the question to the first token.
+    pub first_token_ms: f64,
+    /// From a worker taking the question to the last token.
+    pub total_ms: f64,
+}
+
+/// The end of an answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AnswerDone {
+    pub generator: String,
+    pub usage: Value,
+    pub timings: Value,
+    pub confidence: Option<f32>,
+    pub cached: bool,
+}
+
+/// The end of an ingest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngestDone {
+    pub pages: i32,
+    pub chunks: i32,
+    pub version: i32,
+    pub notes: Vec<String>,
+}
+
+impl From<&Document> for IngestDone {
+    fn from(document: &Document) -> Self {
+        Self {
+            pages: document.pages.unwrap_or_default(),
+            chunks: document.chunks.unwrap_or_default(),
+            version: document.version,
+            notes: document.notes.clone(),
+        }
+    }
+}

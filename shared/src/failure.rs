@@ -1,0 +1,142 @@
+//! The closed set of reasons for which a document or a question can fail, as users see them:
+//! a stable code and a sentence with the next step. Causes stay in our logs.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! failures {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $retryable:literal, $message:literal;)*) => {
+        /// Why a job failed for good. Stored by its code.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Failure {
+            $($(#[$doc])* #[serde(rename = $code)] $variant,)*
+        }
+
+        impl Failure {
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The stable code: part of the API, never renamed.
+            #[must_use]
+            pub fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// What happened and what to do next, for people.
+            #[must_use]
+            pub fn message(self) -> &'static str {
+                match self { $(Self::$variant => $message,)* }
+            }
+
+            /// Whether asking again without changing anything can help.
+            #[must_use]
+            pub fn is_retryable(self) -> bool {
+                match self { $(Self::$variant => $retryable,)* }
+            }
+        }
+    };
+}
+
+failures! {
+    NotAPdf = "not_a_pdf", false,
+        "This file is not a PDF. Open it to check what it is, and upload a PDF.";
+    EmptyFile = "empty_file", false,
+        "This file is empty. Check it and upload it again.";
+    Damaged = "damaged", false,
+        "This PDF is damaged and could not be repaired. Open it in a PDF reader, save it anew and upload that.";
+    NoPages = "no_pages", false,
+        "This PDF has no pages. Check the file and upload it again.";
+    NoText = "no_text", false,
+        "This PDF has no text, only pictures of pages. Run it through text recognition (OCR) and upload the result.";
+    PasswordRequired = "password_required", false,
+        "This PDF is protected by a password. Remove the password and upload it again.";
+    TooManyPages = "too_many_pages", false,
+        "This PDF has more pages than this server accepts. Split it, or raise LECTERN_PARSE_PAGES_MAX.";
+    TooManyChunks = "too_many_chunks", false,
+        "This document has more text than this server accepts. Split it, or raise LECTERN_CHUNKS_MAX.";
+    PageTooBig = "page_too_big", false,
+        "The pages of this PDF unpack to more than any honest page holds. Save it anew and upload that.";
+    TooMuchText = "too_much_text", false,
+        "This PDF unpacks to more text than this server accepts. Split it, or raise LECTERN_PARSE_OUTPUT_BYTES_MAX.";
+    ParseTimedOut = "parse_timed_out", false,
+        "Reading this PDF took longer than allowed. Save it anew or split it, or raise LECTERN_PARSE_SECONDS_MAX.";
+    ParseMemory = "parse_memory", false,
+        "Reading this PDF took more memory than allowed. Save it anew or split it, or raise LECTERN_PARSE_MEMORY_BYTES_MAX.";
+    ParserCrashed = "parser_crashed", false,
+        "This PDF made the parser crash; nothing else was harmed. Save it anew in a PDF reader and upload that.";
+    FileMissing = "file_missing", false,
+        "The uploaded file is no longer in the blob store. Upload it again.";
+    GeneratorUnavailable = "generator_unavailable", true,
+        "The answer generator did not respond. Ask again in a moment; if it stays so, check LECTERN_OPENAI_BASE_URL.";
+    GeneratorRefused = "generator_refused", false,
+        "The answer generator refused the request. Check LECTERN_OPENAI_MODEL and LECTERN_OPENAI_API_KEY.";
+    Cancelled = "cancelled", true,
+        "This was cancelled before it was done.";
+    Internal = "internal", true,
+        "Something went wrong on our side, several times. Try again; if it stays so, look into the worker's log.";
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl std::str::FromStr for Failure {
+    type Err = UnknownFailure;
+
+    fn from_str(code: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|failure| failure.code() == code)
+            .ok_or_else(|| UnknownFailure(code.to_owned()))
+    }
+}
+
+/// A code that this release does not know, as a newer one may have written.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown failure code {0}")]
+pub struct UnknownFailure(String);
+
+/// A failure as the API and the event streams show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureReport {
+    pub code: String,
+    pub message: String,
+    pub retryable: bool,
+}
+
+impl From<Failure> for FailureReport {
+    fn from(failure: Failure) -> Self {
+        Self {
+            code: failure.code().to_owned(),
+            message: failure.message().to_owned(),
+            retryable: failure.is_retryable(),
+        }
+    }
+}
+
+impl FailureReport {
+    /// From the code in a row, which a newer release may have written.
+    #[must_use]
+    pub fn from_code(code: &str) -> Self {
+        code.parse::<Failure>().unwrap_or(Failure::Internal).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_reads_back_and_every_message_is_a_sentence() {
+        for &failure in Failure::ALL {
+            assert_eq!(failure.code().parse::<Failure>().unwrap(), failure);
+            assert!(failure.message().ends_with('.'), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_code_from_a_newer_release_is_shown_as_internal() {
+        assert_eq!(FailureReport::from_code("from_the_future").code, "internal");
+    }
+}

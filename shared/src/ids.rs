@@ -1,0 +1,58 @@
+//! Identifiers as types of their own, so that one can't be handed over where another is due.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx::Type)]
+        #[serde(transparent)]
+        #[sqlx(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// A fresh id: UUIDv7, so that ids sort by the time they were made.
+            #[must_use]
+            pub fn fresh() -> Self {
+                Self(Uuid::now_v7())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(raw: &str) -> Result<Self, Self::Err> {
+                raw.parse().map(Self)
+            }
+        }
+    };
+}
+
+id!(
+    /// Whose data it is.
+    TenantId
+);
+id!(
+    /// A set of documents that is searched together.
+    CollectionId
+);
+id!(DocumentId);
+id!(QuestionId);
+id!(
+    /// A row of the ledger.
+    JobId
+);
+id!(ApiKeyId);
+
+/// The tenant that exists from the first migration on.
+pub const DEFAULT_TENANT: TenantId =
+    TenantId(Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001));

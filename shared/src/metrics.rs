@@ -1,0 +1,102 @@
+//! Every metric that Lectern has, with its help text. Labels come from closed sets, never ids.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+macro_rules! metrics {
+    ($($kind:ident $unit:ident $name:ident = $text:literal: $help:literal;)*) => {
+        $(#[doc = $help] pub const $name: &str = $text;)*
+
+        /// The names of all metrics, as dashboards and alerts may use them.
+        pub const ALL: &[&str] = &[$($name),*];
+
+        fn describe() {
+            $(describe!($kind, $name, $unit, $help);)*
+        }
+    };
+}
+
+macro_rules! describe {
+    (counter, $name:expr, $unit:ident, $help:expr) => {
+        describe_counter!($name, Unit::$unit, $help)
+    };
+    (gauge, $name:expr, $unit:ident, $help:expr) => {
+        describe_gauge!($name, Unit::$unit, $help)
+    };
+    (histogram, $name:expr, $unit:ident, $help:expr) => {
+        describe_histogram!($name, Unit::$unit, $help)
+    };
+}
+
+metrics! {
+    counter Count HTTP_REQUESTS = "lectern_http_requests_total": "Requests by method, route and status";
+    histogram Seconds HTTP_DURATION = "lectern_http_request_duration_seconds": "From a request to the head of its response, by route";
+    gauge Count STREAMS_OPEN = "lectern_streams_open": "Open event streams, by subject";
+    counter Bytes UPLOAD_BYTES = "lectern_upload_bytes_total": "Bytes of accepted uploads";
+    counter Count WAKE_UPS_FAILED = "lectern_wake_ups_failed_total": "Wake-ups that Redis did not take; the sweep sends them again, by queue";
+
+    gauge Count QUEUE_JOBS = "lectern_queue_jobs": "Jobs by queue and state";
+    gauge Seconds QUEUE_OLDEST = "lectern_queue_oldest_seconds": "Age of the oldest job, by queue and state";
+    histogram Seconds JOB_WAIT = "lectern_job_wait_seconds": "From a job being due to a worker taking it, by kind";
+    histogram Seconds JOB_DURATION = "lectern_job_duration_seconds": "From taking a job to its end, by kind and outcome";
+    counter Count JOBS = "lectern_jobs_total": "Jobs ended, by kind and outcome";
+    gauge Count JOBS_RUNNING = "lectern_jobs_running": "Jobs that this worker holds, by kind";
+    counter Count LEASES_RECOVERED = "lectern_leases_recovered_total": "Jobs taken back from workers that died";
+    counter Count WAKE_UPS_SENT_AGAIN = "lectern_wake_ups_sent_again_total": "Wake-ups that the sweep sent, by queue";
+    counter Count TRANSPORT_RESTARTS = "lectern_transport_restarts_total": "Restarts of a queue's apalis worker, by queue";
+
+    histogram Seconds STAGE_DURATION = "lectern_stage_duration_seconds": "Stages of a job, by kind and stage";
+    counter Count PAGES = "lectern_pages_total": "Pages read from documents";
+    counter Count CHUNKS = "lectern_chunks_total": "Chunks stored";
+    counter Count ANSWER_TOKENS = "lectern_answer_tokens_total": "Tokens of answers, by generator and direction";
+    histogram Seconds FIRST_TOKEN = "lectern_answer_first_token_seconds": "From a question being asked to the first token of its answer, by generator";
+
+    counter Count EMBEDDING_TOKENS = "lectern_embedding_tokens_total": "Tokens that went through the embedding model";
+    histogram Count EMBEDDING_BATCH = "lectern_embedding_batch_sequences": "Texts per batch that the embedding model is given";
+    histogram Seconds EMBEDDING_DURATION = "lectern_embedding_batch_duration_seconds": "How long the embedding model takes for a batch";
+    gauge Count EMBEDDING_INBOX = "lectern_embedding_inbox_sequences": "Sequences that wait for the embedding model";
+
+    gauge Count DATABASE_CONNECTIONS = "lectern_database_connections": "Connections to PostgreSQL, by state";
+}
+
+/// Latencies from a fraction of a millisecond to minutes, in steps of about 2.5.
+const SECONDS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0,
+    60.0, 150.0, 600.0,
+];
+
+fn builder() -> Result<PrometheusBuilder, BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
+        .set_buckets_for_metric(
+            Matcher::Full(EMBEDDING_BATCH.to_owned()),
+            &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0],
+        )
+}
+
+/// Installs the recorder of a process that serves its own `/metrics`.
+///
+/// # Errors
+/// When a recorder is installed already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let handle = builder()?.install_recorder()?;
+    describe();
+    metrics_process::Collector::default().describe();
+    Ok(handle)
+}
+
+/// Installs the recorder of a process without an HTTP server, and serves `/metrics` on `listen`.
+///
+/// # Errors
+/// When the address is taken, or a recorder is installed already.
+pub fn install_with_listener(listen: std::net::SocketAddr) -> Result<(), BuildError> {
+    builder()?.with_http_listener(listen).install()?;
+    describe();
+    metrics_process::Collector::default().describe();
+    Ok(())
+}
+
+/// Takes the readings that nothing else triggers: the process's memory, file descriptors and CPU.
+pub fn collect_process() {
+    metrics_process::Collector::default().collect();
+}

@@ -1,0 +1,157 @@
+//! Chunks and pages as an ingest writes them: in batches, fenced, invisible until the version is complete.
+
+use pgvector::HalfVector;
+use serde::{Deserialize, Serialize};
+use sqlx::{PgPool, types::Json};
+
+use super::{
+    Result,
+    documents::ForIngest,
+    jobs::{self, Claimed},
+    models::ModelId,
+};
+
+/// A part of a page's text: `start..end` in characters (Unicode scalar values).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    pub page: u32,
+    pub start: u32,
+    pub end: u32,
+}
+
+/// A chunk with its vector.
+#[derive(Clone, Debug)]
+pub struct NewChunk {
+    pub ordinal: i32,
+    pub page_first: i32,
+    pub page_last: i32,
+    pub spans: Vec<Span>,
+    pub heading: Option<String>,
+    pub text: String,
+    pub tokens: i32,
+    /// Of the model's dimensions, normalised to length 1.
+    pub embedding: Vec<f32>,
+}
+
+/// Writes a batch of chunks of the version after the visible one. False: the lease is lost or the document deleted,
+/// and nothing was written.
+///
+/// # Errors
+/// When the database fails.
+pub async fn insert(
+    pool: &PgPool,
+    job: &Claimed,
+    document: &ForIngest,
+    model: ModelId,
+    chunks: Vec<NewChunk>,
+) -> Result<bool> {
+    let mut columns = Columns::default();
+    for chunk in chunks {
+        columns.push(chunk);
+    }
+    let mut tx = pool.begin().await?;
+    if !jobs::hold(&mut tx, job.id, job.attempt).await? {
+        return Ok(false);
+    }
+    let inserted = sqlx::query!(
+        "insert into chunks (tenant_id, collection_id, document_id, version, ordinal, page_first, page_last, spans,
+             heading, text, tokens, model_id, embedding)
+         select document.tenant_id, document.collection_id, document.id, $2, chunk.ordinal, chunk.page_first,
+             chunk.page_last, chunk.spans, chunk.heading, chunk.text, chunk.tokens, $3, chunk.embedding
+         from documents document,
+             unnest($4::int[], $5::int[], $6::int[], $7::jsonb[], $8::text[], $9::text[], $10::int[],
+                    $11::halfvec[])
+                 as chunk (ordinal, page_first, page_last, spans, heading, text, tokens, embedding)
+         where document.id = $1
+         order by chunk.ordinal",
+        document.id.0,
+        document.version + 1,
+        model.0,
+        &columns.ordinal,
+        &columns.page_first,
+        &columns.page_last,
+        &columns.spans as &[Json<Vec<Span>>],
+        &columns.heading as &[Option<String>],
+        &columns.text,
+        &columns.tokens,
+        &columns.embedding as &[HalfVector],
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(inserted.rows_affected() > 0 || columns.ordinal.is_empty())
+}
+
+/// The batch turned on its side, as `unnest` wants it.
+#[derive(Default)]
+struct Columns {
+    ordinal: Vec<i32>,
+    page_first: Vec<i32>,
+    page_last: Vec<i32>,
+    spans: Vec<Json<Vec<Span>>>,
+    heading: Vec<Option<String>>,
+    text: Vec<String>,
+    tokens: Vec<i32>,
+    embedding: Vec<HalfVector>,
+}
+
+impl Columns {
+    fn push(&mut self, chunk: NewChunk) {
+        self.ordinal.push(chunk.ordinal);
+        self.page_first.push(chunk.page_first);
+        self.page_last.push(chunk.page_last);
+        self.spans.push(Json(chunk.spans));
+        self.heading.push(chunk.heading);
+        self.text.push(chunk.text);
+        self.tokens.push(chunk.tokens);
+        self.embedding
+            .push(HalfVector::from_f32_slice(&chunk.embedding));
+    }
+}
+
+/// Writes the page texts of the version after the visible one. False: the lease is lost or the document deleted.
+///
+/// # Errors
+/// When the database fails.
+pub async fn insert_pages(
+    pool: &PgPool,
+    job: &Claimed,
+    document: &ForIngest,
+    pages: &[(i32, &str)],
+) -> Result<bool> {
+    let (numbers, texts): (Vec<i32>, Vec<String>) = pages
+        .iter()
+        .map(|(number, text)| (*number, (*text).to_owned()))
+        .unzip();
+    let mut tx = pool.begin().await?;
+    if !jobs::hold(&mut tx, job.id, job.attempt).await? {
+        return Ok(false);
+    }
+    let inserted = sqlx::query!(
+        "insert into pages (tenant_id, document_id, version, number, text)
+         select document.tenant_id, document.id, $2, page.number, page.text
+         from documents document, unnest($3::int[], $4::text[]) as page (number, text)
+         where document.id = $1",
+        document.id.0,
+        document.version + 1,
+        &numbers,
+        &texts,
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(inserted.rows_affected() > 0 || numbers.is_empty())
+}
+
+/// How many chunks there are in all, visible or not; counts up to `limit` and no further.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_up_to(pool: &PgPool, limit: i64) -> Result<i64> {
+    Ok(sqlx::query_scalar!(
+        r#"select count(*) as "count!" from (select from chunks limit $1) rows"#,
+        limit
+    )
+    .fetch_one(pool)
+    .await?)
+}

@@ -1,0 +1,119 @@
+//! PostgreSQL: the truth. The only place with SQL; one function per question that we ask the database.
+
+pub mod chunks;
+pub mod collections;
+pub mod documents;
+pub mod index;
+pub mod jobs;
+pub mod keys;
+pub mod models;
+pub mod questions;
+pub mod search;
+pub mod workers;
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    ConnectOptions, PgPool,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::config::StoreSettings;
+
+static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
+
+/// Everything that the store can't do for its caller.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    #[error("migration failed")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    #[error("the tenant's queue is full")]
+    QueueFull,
+    #[error("unreadable row: {0}")]
+    Unreadable(String),
+    /// A worker's model is not the one that the vectors were made with.
+    #[error("{0}")]
+    ModelMismatch(String),
+}
+
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Opens the pool. Connections are made when they are needed, so that a process starts without waiting for others.
+///
+/// # Errors
+/// When the URL doesn't parse.
+pub fn connect(settings: &StoreSettings) -> Result<PgPool> {
+    let options = PgConnectOptions::from_str(&settings.database_url)?
+        .application_name("lectern")
+        // Filtered searches on the vector index go on until they have enough; in strict order, so that ranks hold.
+        .options([("hnsw.iterative_scan", "strict_order")])
+        .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1));
+    Ok(PgPoolOptions::new()
+        .max_connections(settings.database_connections_max)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_lazy_with(options))
+}
+
+/// Brings the schema up to date. Replicas that start at once take turns: sqlx holds an advisory lock meanwhile.
+///
+/// # Errors
+/// When a migration fails, or one that was applied has changed since.
+pub async fn migrate(pool: &PgPool) -> Result<()> {
+    Ok(MIGRATOR.run(pool).await?)
+}
+
+/// Whether every migration of this release is applied. False, too, while the database can't be reached.
+pub async fn is_migrated(pool: &PgPool) -> bool {
+    let newest = MIGRATOR
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or_default();
+    // Unchecked: the table is sqlx's own and may not exist yet.
+    sqlx::query_scalar::<_, bool>(
+        "select exists (select from _sqlx_migrations where version >= $1 and success)",
+    )
+    .bind(newest)
+    .fetch_one(pool)
+    .await
+    .unwrap_or(false)
+}
+
+/// Versions of the database and of pgvector.
+#[derive(Clone, Debug)]
+pub struct Versions {
+    pub postgres: String,
+    pub pgvector: String,
+}
+
+/// # Errors
+/// When the database can't be reached, or has no pgvector.
+pub async fn versions(pool: &PgPool) -> Result<Versions> {
+    let row = sqlx::query!(
+        r#"select current_setting('server_version') as "postgres!", extversion as pgvector
+           from pg_extension where extname = 'vector'"#
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Versions {
+        postgres: row.postgres,
+        pgvector: row.pgvector,
+    })
+}
+
+/// Differs whenever the migrations do.
+#[cfg(feature = "testing")]
+pub(crate) fn schema_fingerprint() -> String {
+    use sha2::{Digest, Sha256};
+    let mut digest = Sha256::new();
+    for migration in MIGRATOR.iter() {
+        digest.update(&migration.checksum);
+    }
+    digest.finalize()[..6]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

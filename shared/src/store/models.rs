@@ -1,0 +1,136 @@
+//! The identity of the embedding model. One is active; vectors of two models never meet in one index.
+
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+
+use super::{Result, StoreError};
+
+/// A row of `embedding_models`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelId(pub i16);
+
+/// All that two vectors must have in common to be comparable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelIdentity {
+    pub name: String,
+    /// SHA-256 of the weights, in hex.
+    pub revision: String,
+    pub dimensions: u16,
+    /// How token vectors become one: `mean`.
+    pub pooling: String,
+    /// `fp32` or `int8`: their vectors agree too little (0.994 in the mean) to be mixed.
+    pub quantization: String,
+    /// Tokens that are looked at, with the special ones.
+    pub max_tokens: u16,
+}
+
+impl ModelIdentity {
+    /// Whether the vectors of both can stand in one index. The name is only what people call it.
+    #[must_use]
+    pub fn makes_the_vectors_of(&self, other: &Self) -> bool {
+        Self {
+            name: String::new(),
+            ..self.clone()
+        } == Self {
+            name: String::new(),
+            ..other.clone()
+        }
+    }
+}
+
+impl std::fmt::Display for ModelIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let revision = self.revision.get(..8).unwrap_or(&self.revision);
+        write!(
+            f,
+            "{} ({revision}, {} dimensions, {})",
+            self.name, self.dimensions, self.quantization
+        )
+    }
+}
+
+/// Makes sure that the vectors in the database are those of `identity`. The first model becomes the active one, and
+/// so does another one as long as there are no vectors.
+///
+/// # Errors
+/// [`StoreError::ModelMismatch`] when there are vectors of another model; or when the database fails.
+pub async fn adopt(pool: &PgPool, identity: &ModelIdentity) -> Result<ModelId> {
+    let mut tx = pool.begin().await?;
+    // Workers that start together take turns.
+    sqlx::query!("lock table embedding_models in exclusive mode")
+        .execute(&mut *tx)
+        .await?;
+    if let Some(active) = active(&mut tx).await? {
+        if active.1.makes_the_vectors_of(identity) {
+            return Ok(active.0);
+        }
+        let has_vectors = sqlx::query_scalar!(r#"select exists (select from chunks) as "exists!""#)
+            .fetch_one(&mut *tx)
+            .await?;
+        if has_vectors {
+            return Err(StoreError::ModelMismatch(format!(
+                "the documents are indexed with {}, this worker has {identity}: set LECTERN_MODEL_DIR and \
+                 LECTERN_MODEL_QUANTIZATION back, or delete the documents",
+                active.1
+            )));
+        }
+        sqlx::query!("update embedding_models set active = false where active")
+            .execute(&mut *tx)
+            .await?;
+    }
+    let id = sqlx::query_scalar!(
+        "insert into embedding_models (name, revision, dimensions, pooling, quantization, max_tokens, active)
+         values ($1, $2, $3, $4, $5, $6, true)
+         on conflict on constraint embedding_models_identity_unique do update set active = true
+         returning id",
+        identity.name,
+        identity.revision,
+        identity.dimensions.cast_signed(),
+        identity.pooling,
+        identity.quantization,
+        identity.max_tokens.cast_signed(),
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    // The table is empty, so this is instant; from here on a vector of other dimensions is refused at insert.
+    sqlx::query("drop index if exists chunks_embedding_hnsw")
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query(sqlx::AssertSqlSafe(format!(
+        "alter table chunks alter column embedding type halfvec({})",
+        identity.dimensions
+    )))
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(ModelId(id))
+}
+
+async fn active(tx: &mut sqlx::PgConnection) -> Result<Option<(ModelId, ModelIdentity)>> {
+    let row = sqlx::query!(
+        "select id, name, revision, dimensions, pooling, quantization, max_tokens
+         from embedding_models where active"
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(row.map(|row| {
+        let identity = ModelIdentity {
+            name: row.name,
+            revision: row.revision,
+            dimensions: row.dimensions.cast_unsigned(),
+            pooling: row.pooling,
+            quantization: row.quantization,
+            max_tokens: row.max_tokens.cast_unsigned(),
+        };
+        (ModelId(row.id), identity)
+    }))
+}
+
+/// The model that the vectors are made with, if there has been a worker yet.
+///
+/// # Errors
+/// When the database fails.
+pub async fn current(pool: &PgPool) -> Result<Option<ModelIdentity>> {
+    let mut connection = pool.acquire().await?;
+    Ok(active(&mut connection).await?.map(|(_, identity)| identity))
+}

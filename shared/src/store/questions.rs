@@ -1,0 +1,262 @@
+//! Questions, their answers and the sources that these cite.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{PgPool, types::Json};
+
+use super::{
+    Result,
+    chunks::Span,
+    jobs::{self, Claimed, Enqueued, Limits, NewJob},
+};
+use crate::{
+    ids::{CollectionId, DocumentId, QuestionId, TenantId},
+    jobs::Kind,
+};
+
+/// What is wanted of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Answer,
+    /// Passages without an answer.
+    Search,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewQuestion<'a> {
+    pub id: QuestionId,
+    pub tenant: TenantId,
+    pub collection: CollectionId,
+    pub mode: Mode,
+    pub text: &'a str,
+    pub passages_max: i16,
+    /// Goes on although nobody reads.
+    pub background: bool,
+}
+
+/// Writes the question and the job to answer it, in one transaction.
+///
+/// # Errors
+/// When the database fails.
+pub async fn create(
+    pool: &PgPool,
+    question: &NewQuestion<'_>,
+    request_id: Option<&str>,
+    limits: &Limits,
+) -> Result<Enqueued> {
+    let (mode, kind) = match question.mode {
+        Mode::Answer => ("answer", Kind::Answer),
+        Mode::Search => ("search", Kind::Search),
+    };
+    let mut tx = pool.begin().await?;
+    sqlx::query!(
+        "insert into questions (id, tenant_id, collection_id, mode, text, passages_max, background)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+        question.id.0,
+        question.tenant.0,
+        question.collection.0,
+        mode,
+        question.text,
+        question.passages_max,
+        question.background,
+    )
+    .execute(&mut *tx)
+    .await?;
+    let job = NewJob {
+        tenant: question.tenant,
+        kind,
+        subject: question.id.0,
+        request_id,
+    };
+    let enqueued = jobs::enqueue(&mut tx, &job, limits).await?;
+    tx.commit().await?;
+    Ok(enqueued)
+}
+
+/// What a worker needs to answer.
+#[derive(Clone, Debug)]
+pub struct ForAnswer {
+    pub id: QuestionId,
+    pub tenant: TenantId,
+    pub collection: CollectionId,
+    pub text: String,
+    pub passages_max: i16,
+}
+
+/// Marks the question as being worked on. `None`: it is gone, or over.
+///
+/// # Errors
+/// When the database fails.
+pub async fn begin(pool: &PgPool, job: &Claimed) -> Result<Option<ForAnswer>> {
+    Ok(sqlx::query_as!(
+        ForAnswer,
+        r#"update questions set state = 'running'
+           where id = $1 and state in ('queued', 'running')
+           returning id as "id: QuestionId", tenant_id as "tenant: TenantId",
+               collection_id as "collection: CollectionId", text, passages_max"#,
+        job.subject
+    )
+    .fetch_optional(pool)
+    .await?)
+}
+
+/// A source of an answer: a retrieved chunk, as it was when it was cited.
+#[derive(Clone, Debug)]
+pub struct NewSource {
+    pub document: DocumentId,
+    pub version: i32,
+    pub page_first: i32,
+    pub page_last: i32,
+    pub spans: Vec<Span>,
+    pub heading: Option<String>,
+    pub text: String,
+    pub score: f32,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewAnswer<'a> {
+    pub text: &'a str,
+    pub generator: &'a str,
+    pub usage: Value,
+    pub timings: Value,
+    pub confidence: Option<f32>,
+}
+
+/// Stores an answer with its sources, numbered from 1, and ends the job, in one transaction. False: the lease is lost
+/// and nothing was written. Sources whose document was deleted meanwhile are left out.
+///
+/// # Errors
+/// When the database fails.
+pub async fn complete(
+    pool: &PgPool,
+    job: &Claimed,
+    answer: Option<&NewAnswer<'_>>,
+    sources: &[NewSource],
+) -> Result<bool> {
+    let mut tx = pool.begin().await?;
+    if !jobs::finish(&mut tx, job.id, job.attempt).await? {
+        return Ok(false);
+    }
+    let question = sqlx::query!(
+        "update questions set state = 'answered', failure = null, finished_at = now() where id = $1",
+        job.subject
+    )
+    .execute(&mut *tx)
+    .await?;
+    if question.rows_affected() == 0 {
+        tx.commit().await?;
+        return Ok(true);
+    }
+    if let Some(answer) = answer {
+        sqlx::query!(
+            "insert into answers (question_id, tenant_id, text, generator, usage, timings, confidence)
+             values ($1, $2, $3, $4, $5, $6, $7)",
+            job.subject,
+            job.tenant.0,
+            answer.text,
+            answer.generator,
+            answer.usage,
+            answer.timings,
+            answer.confidence,
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    for (ordinal, source) in (1_i16..).zip(sources) {
+        sqlx::query!(
+            "insert into sources (question_id, ordinal, tenant_id, document_id, version, page_first, page_last, spans,
+                 heading, text, score)
+             select $1, $2, $3, document.id, $5, $6, $7, $8, $9, $10, $11
+             from documents document where document.id = $4",
+            job.subject,
+            ordinal,
+            job.tenant.0,
+            source.document.0,
+            source.version,
+            source.page_first,
+            source.page_last,
+            Json(&source.spans) as _,
+            source.heading,
+            source.text,
+            source.score,
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// A question as the API shows it.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub id: QuestionId,
+    pub collection: String,
+    pub text: String,
+    pub state: String,
+    pub background: bool,
+    pub failure: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub finished_at: Option<DateTime<Utc>>,
+    pub answer: Option<String>,
+    pub generator: Option<String>,
+    pub usage: Option<Value>,
+    pub timings: Option<Value>,
+    pub confidence: Option<f32>,
+    pub cached: Option<bool>,
+}
+
+/// # Errors
+/// When the database fails.
+pub async fn find(pool: &PgPool, tenant: TenantId, id: QuestionId) -> Result<Option<Question>> {
+    Ok(sqlx::query_as!(
+        Question,
+        r#"select question.id as "id: QuestionId", collection.name as collection, question.text, state, background,
+               failure, question.created_at, finished_at, answer.text as "answer?", generator as "generator?",
+               usage as "usage?", timings as "timings?", confidence, cached as "cached?"
+           from questions question
+           join collections collection on collection.id = question.collection_id
+           left join answers answer on answer.question_id = question.id
+           where question.id = $1 and question.tenant_id = $2 and mode = 'answer'"#,
+        id.0,
+        tenant.0
+    )
+    .fetch_optional(pool)
+    .await?)
+}
+
+/// A source as the API shows it.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub ordinal: i16,
+    pub document: DocumentId,
+    pub document_name: String,
+    pub document_title: Option<String>,
+    pub page_first: i32,
+    pub page_last: i32,
+    pub spans: Json<Vec<Span>>,
+    pub heading: Option<String>,
+    pub text: String,
+    pub score: f32,
+}
+
+/// The sources of an answer, in order.
+///
+/// # Errors
+/// When the database fails.
+pub async fn sources(pool: &PgPool, tenant: TenantId, id: QuestionId) -> Result<Vec<Source>> {
+    Ok(sqlx::query_as!(
+        Source,
+        r#"select ordinal, document_id as "document: DocumentId", document.name as document_name,
+               document.title as document_title, page_first, page_last, spans as "spans: Json<Vec<Span>>", heading,
+               text, score
+           from sources source
+           join documents document on document.id = source.document_id
+           where question_id = $1 and source.tenant_id = $2
+           order by ordinal"#,
+        id.0,
+        tenant.0
+    )
+    .fetch_all(pool)
+    .await?)
+}

@@ -1,0 +1,226 @@
+//! The settings of a worker.
+
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lectern_shared::config::{LogSettings, StoreSettings};
+
+use crate::{
+    ingest::parse::ParseLimits,
+    models::{ModelSettings, Quantization, Runtime},
+};
+
+/// The workers of Lectern.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "lectern-worker", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Work until stopped
+    Run(Box<RunSettings>),
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct RunSettings {
+    #[command(flatten)]
+    pub worker: WorkerSettings,
+    #[command(flatten)]
+    pub parse: ParseSettings,
+    #[command(flatten)]
+    pub embedding: EmbeddingSettings,
+    #[command(flatten)]
+    pub answer: AnswerSettings,
+    #[command(flatten)]
+    pub store: StoreSettings,
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+/// How much a worker does at a time, and how it holds what it does.
+#[derive(Args, Clone, Debug)]
+pub struct WorkerSettings {
+    /// Documents that are ingested at a time
+    #[arg(long, env = "LECTERN_INGEST_CONCURRENCY", default_value_t = 2)]
+    pub ingest_concurrency: usize,
+    /// Questions that are answered at a time
+    #[arg(long, env = "LECTERN_QUESTION_CONCURRENCY", default_value_t = 8)]
+    pub question_concurrency: usize,
+    /// After how long a job of a worker that gives no sign of life goes to another one
+    #[arg(long, env = "LECTERN_LEASE_SECONDS", default_value_t = 9)]
+    pub lease_seconds: u32,
+    /// How often lost wake-ups and dead workers' jobs are looked for
+    #[arg(long, env = "LECTERN_SWEEP_MS", default_value_t = 1000)]
+    pub sweep_ms: u32,
+    /// How long finished jobs and searches are remembered
+    #[arg(long, env = "LECTERN_JOBS_KEPT_SECONDS", default_value_t = 3600)]
+    pub jobs_kept_seconds: u32,
+    /// How long running jobs may take to end at shutdown, before they are handed back
+    #[arg(long, env = "LECTERN_WORKER_SHUTDOWN_SECONDS", default_value_t = 8)]
+    pub shutdown_seconds: u32,
+    /// Address and port of /metrics
+    #[arg(
+        long,
+        env = "LECTERN_WORKER_METRICS_LISTEN",
+        default_value = "127.0.0.1:9465"
+    )]
+    pub metrics_listen: SocketAddr,
+    /// Chunks from which on a vector index is built; fewer are searched exactly, in a few milliseconds
+    #[arg(long, env = "LECTERN_INDEX_CHUNKS_MIN", default_value_t = 1000)]
+    pub index_chunks_min: u32,
+    /// Memory for building the vector index, in MiB
+    #[arg(long, env = "LECTERN_INDEX_MEMORY_MIB", default_value_t = 256)]
+    pub index_memory_mib: u32,
+}
+
+/// What reading one file may cost.
+#[derive(Args, Clone, Debug)]
+pub struct ParseSettings {
+    /// The PDFium library (libpdfium.so)
+    #[arg(long, env = "LECTERN_PDFIUM")]
+    pub pdfium: PathBuf,
+    /// Pages of a document, at the most
+    #[arg(long, env = "LECTERN_PARSE_PAGES_MAX", default_value_t = 5000)]
+    pub parse_pages_max: u32,
+    /// How long reading a file may take, besides 250 ms for each page
+    #[arg(long, env = "LECTERN_PARSE_SECONDS_MAX", default_value_t = 20)]
+    pub parse_seconds_max: u32,
+    /// Memory of the process that reads a file, in bytes, at the most
+    #[arg(long, env = "LECTERN_PARSE_MEMORY_BYTES_MAX", default_value_t = 2 << 30)]
+    pub parse_memory_bytes_max: u64,
+    /// Bytes of text that a file may unpack to
+    #[arg(long, env = "LECTERN_PARSE_OUTPUT_BYTES_MAX", default_value_t = 64 << 20)]
+    pub parse_output_bytes_max: u64,
+    /// Chunks of a document, at the most
+    #[arg(long, env = "LECTERN_CHUNKS_MAX", default_value_t = 50_000)]
+    pub chunks_max: u32,
+    /// Tokens that a chunk is meant to have, at the most (the model may read fewer)
+    #[arg(long, env = "LECTERN_CHUNK_TOKENS", default_value_t = 200)]
+    pub chunk_tokens: usize,
+}
+
+/// The embedding model.
+#[derive(Args, Clone, Debug)]
+pub struct EmbeddingSettings {
+    /// Folder of the embedding model: config.json, model.safetensors, tokenizer.json
+    #[arg(long, env = "LECTERN_MODEL_DIR")]
+    pub model_dir: PathBuf,
+    /// What runs it
+    #[arg(long, env = "LECTERN_MODEL_RUNTIME", default_value = "ort")]
+    pub model_runtime: Runtime,
+    /// fp32, or int8: twice as fast, but an index of its own
+    #[arg(long, env = "LECTERN_MODEL_QUANTIZATION", default_value = "fp32")]
+    pub model_quantization: Quantization,
+    /// Threads of the model; 0: as many as there are cores
+    #[arg(long, env = "LECTERN_MODEL_THREADS", default_value_t = 0)]
+    pub model_threads: usize,
+    /// libonnxruntime.so, for the runtime `ort`
+    #[arg(
+        long,
+        env = "LECTERN_ONNX_RUNTIME",
+        default_value = "libonnxruntime.so"
+    )]
+    pub onnx_runtime: PathBuf,
+    /// Passages that wait for the model, at the most
+    #[arg(long, env = "LECTERN_EMBEDDING_INBOX_MAX", default_value_t = 256)]
+    pub embedding_inbox_max: usize,
+    /// Passages per batch for the model, at the most: a question waits for one batch
+    #[arg(long, env = "LECTERN_EMBEDDING_BATCH_MAX", default_value_t = 8)]
+    pub embedding_batch_max: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GeneratorKind {
+    /// Joins the sentences that answer; needs no network
+    Extractive,
+    /// Any server that speaks OpenAI's chat completions
+    Openai,
+}
+
+/// How answers are made.
+#[derive(Args, Clone, Debug)]
+pub struct AnswerSettings {
+    /// extractive or openai
+    #[arg(long, env = "LECTERN_GENERATOR", default_value = "extractive")]
+    pub generator: GeneratorKind,
+    /// Where the server is, up to and including /v1
+    #[arg(
+        long,
+        env = "LECTERN_OPENAI_BASE_URL",
+        default_value = "https://api.openai.com/v1"
+    )]
+    pub openai_base_url: String,
+    /// Which of its models
+    #[arg(long, env = "LECTERN_OPENAI_MODEL", default_value = "gpt-4o-mini")]
+    pub openai_model: String,
+    /// Its key, if it wants one
+    #[arg(
+        long,
+        env = "LECTERN_OPENAI_API_KEY",
+        default_value = "",
+        hide_env_values = true
+    )]
+    pub openai_api_key: String,
+    /// How long the generator may be silent
+    #[arg(long, env = "LECTERN_GENERATOR_TIMEOUT_SECONDS", default_value_t = 60)]
+    pub generator_timeout_seconds: u32,
+    /// Tokens of an answer, at the most
+    #[arg(long, env = "LECTERN_ANSWER_TOKENS_MAX", default_value_t = 1000)]
+    pub answer_tokens_max: u32,
+    /// Tokens of passages in the prompt, at the most
+    #[arg(long, env = "LECTERN_CONTEXT_TOKENS_MAX", default_value_t = 2500)]
+    pub context_tokens_max: usize,
+}
+
+impl WorkerSettings {
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds.into())
+    }
+
+    #[must_use]
+    pub fn sweep(&self) -> Duration {
+        Duration::from_millis(self.sweep_ms.into())
+    }
+
+    #[must_use]
+    pub fn jobs_kept(&self) -> Duration {
+        Duration::from_secs(self.jobs_kept_seconds.into())
+    }
+}
+
+impl ParseSettings {
+    #[must_use]
+    pub fn limits(&self) -> ParseLimits {
+        ParseLimits {
+            // The API has counted the bytes already.
+            file_bytes_max: u64::MAX,
+            pages_max: self.parse_pages_max,
+            wall_base: Duration::from_secs(self.parse_seconds_max.into()),
+            memory_bytes_max: self.parse_memory_bytes_max,
+            output_bytes_max: self.parse_output_bytes_max,
+            ..ParseLimits::default()
+        }
+    }
+}
+
+impl EmbeddingSettings {
+    #[must_use]
+    pub fn model(&self) -> ModelSettings {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        ModelSettings {
+            dir: self.model_dir.clone(),
+            runtime: self.model_runtime,
+            quantization: self.model_quantization,
+            threads: if self.model_threads == 0 {
+                cores
+            } else {
+                self.model_threads
+            },
+            onnx_runtime: self.onnx_runtime.clone(),
+        }
+    }
+}

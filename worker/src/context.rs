@@ -1,0 +1,106 @@
+//! What every handler may use.
+
+use anyhow::{Context as _, Result};
+use lectern_shared::{
+    blobs::Blobs,
+    jobs::{self, Dispatcher, Names},
+    store::{
+        self,
+        jobs::{Enqueued, Limits},
+        models::{self, ModelId},
+    },
+};
+use redis::aio::ConnectionManager;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::{
+    answer::Generator,
+    config::RunSettings,
+    models::{EmbedderHandle, TokenCounter},
+};
+
+pub struct Context {
+    /// Of this start of this process, never used again: apalis refuses a second worker of one name.
+    pub name: String,
+    pub settings: RunSettings,
+    pub pool: PgPool,
+    pub redis: ConnectionManager,
+    pub dispatcher: Dispatcher,
+    pub names: Names,
+    pub limits: Limits,
+    pub blobs: Blobs,
+    pub embedder: EmbedderHandle,
+    pub tokens: TokenCounter,
+    pub model: ModelId,
+    pub model_name: String,
+    pub(crate) generator: Generator,
+}
+
+impl Context {
+    /// Connects to everything and loads the model. Waits for a database that is not ready yet.
+    ///
+    /// # Errors
+    /// When something is missing, or the vectors are those of another model.
+    pub async fn connect(settings: RunSettings, stop: &CancellationToken) -> Result<Self> {
+        let pool = store::connect(&settings.store)?;
+        let model_settings = settings.embedding.model();
+        let folder = model_settings.dir.clone();
+        // The model loads while the database wakes up.
+        let (schema, embedder) = tokio::join!(
+            crate::wait_for_schema(&pool, stop),
+            EmbedderHandle::spawn(
+                model_settings,
+                settings.embedding.embedding_inbox_max,
+                settings.embedding.embedding_batch_max,
+            )
+        );
+        schema?;
+        let embedder = embedder.context("the embedding model can't be loaded")?;
+        let tokens = tokio::task::spawn_blocking(move || TokenCounter::open(&folder)).await??;
+        let model = models::adopt(&pool, embedder.identity()).await?;
+        let redis = jobs::connect(&settings.store.redis_url)
+            .await
+            .context("Redis can't be reached")?;
+        let names = Names::new(&settings.store.redis_prefix);
+        Ok(Self {
+            name: format!(
+                "{}-{}-{}",
+                host(),
+                std::process::id(),
+                Uuid::now_v7().simple()
+            ),
+            dispatcher: Dispatcher::new(redis.clone(), names.clone()),
+            limits: (&settings.store).into(),
+            blobs: Blobs::open(&settings.store).context("the blob store can't be opened")?,
+            model_name: embedder.identity().to_string(),
+            generator: Generator::new(&settings.answer),
+            names,
+            pool,
+            redis,
+            embedder,
+            tokens,
+            model,
+            settings,
+        })
+    }
+
+    /// Wakes a worker for a job whose row is committed; what fails is left to the sweep.
+    pub(crate) async fn wake(&self, job: Enqueued) {
+        if job.wake
+            && let Err(error) = self.dispatcher.wake(job.queue, &[job.id]).await
+        {
+            warn!(%error, job.id = %job.id, "wake-up failed, left to the sweep");
+            let _ = store::jobs::mark_undispatched(&self.pool, &[job.id]).await;
+        }
+    }
+}
+
+fn host() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "worker".to_owned())
+}

@@ -1,0 +1,240 @@
+//! An upload becomes searchable: parse, chunk, embed, store, and make the new version visible at once.
+
+mod chunk;
+pub mod parse;
+
+use std::path::Path;
+
+use lectern_shared::{
+    events::{name, payload::IngestDone},
+    failure::Failure,
+    metrics,
+    store::{
+        chunks::{self, NewChunk},
+        documents::{self, Completion, ForIngest},
+        index,
+        jobs::Claimed,
+    },
+};
+use tokio::sync::watch;
+use tracing::info;
+
+pub(crate) use self::chunk::{collapse, sentences};
+use self::{
+    chunk::{Chunk, Chunker},
+    parse::{PageProgress, ParseFailure, ParsedDocument},
+};
+use crate::{context::Context, error::JobError, report::Report};
+
+/// Chunks that are embedded and written together: enough for full batches of the model, few enough to hold.
+const WINDOW: usize = 64;
+
+/// Pages that are written together.
+const PAGES_WINDOW: usize = 200;
+
+pub(crate) async fn ingest(
+    context: &Context,
+    job: &Claimed,
+    report: &mut Report,
+) -> Result<(), JobError> {
+    let Some(document) = documents::begin_ingest(&context.pool, job).await? else {
+        return Ok(());
+    };
+
+    report.stage("parsing").await;
+    let parsed = parse(context, &document, report).await?;
+    ::metrics::counter!(metrics::PAGES).increment(parsed.pages.len() as u64);
+
+    report.stage("chunking").await;
+    let (parsed, chunks) = chunk(context, parsed).await?;
+
+    report.stage("embedding").await;
+    store_pages(context, job, &document, &parsed).await?;
+    embed_and_store(context, job, &document, &chunks, report).await?;
+
+    complete(context, job, &document, &parsed, chunks.len(), report).await
+}
+
+async fn parse(
+    context: &Context,
+    document: &ForIngest,
+    report: &mut Report,
+) -> Result<ParsedDocument, JobError> {
+    let (file, _) = context.blobs.open_file(&document.blob_key).await?;
+    let settings = &context.settings.parse;
+    let limits = settings.limits();
+    // The parser reports from inside its loop, where nothing can be awaited: the newest count is what matters.
+    let (count, mut counted) = watch::channel(PageProgress { done: 0, total: 0 });
+    let mut on_page = |progress| {
+        count.send_replace(progress);
+    };
+    let parsing = parse::parse(
+        file,
+        Path::new(OURSELVES),
+        &settings.pdfium,
+        &limits,
+        None,
+        &mut on_page,
+    );
+    tokio::pin!(parsing);
+    let result = loop {
+        tokio::select! {
+            result = &mut parsing => break result,
+            Ok(()) = counted.changed() => {
+                let PageProgress { done, total } = *counted.borrow_and_update();
+                report.progress(done, total).await;
+            }
+        }
+    };
+    let parsed = result.map_err(refusal)?;
+    if parsed.pages.iter().all(|page| page.text.trim().is_empty()) {
+        return Err(JobError::failed(Failure::NoText, "no page has text"));
+    }
+    Ok(parsed)
+}
+
+/// The program that runs now, even if its file was replaced by an update meanwhile.
+const OURSELVES: &str = "/proc/self/exe";
+
+/// What users are told.
+fn refusal(failure: ParseFailure) -> JobError {
+    let told = match &failure {
+        ParseFailure::Unavailable(_) => return JobError::transient(failure),
+        ParseFailure::Empty => Failure::EmptyFile,
+        ParseFailure::NotAPdf => Failure::NotAPdf,
+        ParseFailure::Damaged(_) => Failure::Damaged,
+        ParseFailure::NoPages => Failure::NoPages,
+        ParseFailure::TooManyPages { .. } => Failure::TooManyPages,
+        ParseFailure::PageTooBig { .. } | ParseFailure::TooBig { .. } => Failure::PageTooBig,
+        ParseFailure::PasswordRequired
+        | ParseFailure::PasswordWrong
+        | ParseFailure::EncryptionUnsupported => Failure::PasswordRequired,
+        ParseFailure::TimedOut => Failure::ParseTimedOut,
+        ParseFailure::MemoryExceeded => Failure::ParseMemory,
+        ParseFailure::OutputTooBig { .. } => Failure::TooMuchText,
+        ParseFailure::Crashed(_) => Failure::ParserCrashed,
+    };
+    JobError::failed(told, failure)
+}
+
+async fn chunk(
+    context: &Context,
+    parsed: ParsedDocument,
+) -> Result<(ParsedDocument, Vec<Chunk>), JobError> {
+    let chunker = Chunker::new(context.tokens.clone(), context.settings.parse.chunk_tokens);
+    // Counting the tokens of a book takes a tenth of a second: not on a runtime thread.
+    let (parsed, chunks) = tokio::task::spawn_blocking(move || {
+        let chunks = chunker.chunks(&parsed.pages);
+        (parsed, chunks)
+    })
+    .await
+    .map_err(JobError::transient)?;
+    let chunks = chunks?;
+    let max = context.settings.parse.chunks_max as usize;
+    if chunks.len() > max {
+        return Err(JobError::failed(
+            Failure::TooManyChunks,
+            format!("{} chunks, more than {max}", chunks.len()),
+        ));
+    }
+    Ok((parsed, chunks))
+}
+
+async fn store_pages(
+    context: &Context,
+    job: &Claimed,
+    document: &ForIngest,
+    parsed: &ParsedDocument,
+) -> Result<(), JobError> {
+    for pages in parsed.pages.chunks(PAGES_WINDOW) {
+        let rows: Vec<(i32, &str)> = pages
+            .iter()
+            .map(|page| (page.number.cast_signed(), page.text.as_str()))
+            .collect();
+        if !chunks::insert_pages(&context.pool, job, document, &rows).await? {
+            return Err(JobError::LeaseLost);
+        }
+    }
+    Ok(())
+}
+
+async fn embed_and_store(
+    context: &Context,
+    job: &Claimed,
+    document: &ForIngest,
+    chunks: &[Chunk],
+    report: &mut Report,
+) -> Result<(), JobError> {
+    let total = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+    let mut done = 0_u32;
+    report.progress(0, total).await;
+    for window in chunks.chunks(WINDOW) {
+        let texts = window.iter().map(|chunk| chunk.text.clone()).collect();
+        let vectors = context.embedder.embed_passages(texts).await?;
+        let rows = (done..)
+            .zip(window)
+            .zip(vectors)
+            .map(|((ordinal, chunk), embedding)| row(ordinal, chunk, embedding));
+        if !chunks::insert(&context.pool, job, document, context.model, rows.collect()).await? {
+            return Err(JobError::LeaseLost);
+        }
+        done += u32::try_from(window.len()).unwrap_or(u32::MAX);
+        report.progress(done, total).await;
+    }
+    ::metrics::counter!(metrics::CHUNKS).increment(total.into());
+    Ok(())
+}
+
+fn row(ordinal: u32, chunk: &Chunk, embedding: Vec<f32>) -> NewChunk {
+    NewChunk {
+        ordinal: ordinal.cast_signed(),
+        page_first: chunk.page_first().cast_signed(),
+        page_last: chunk.page_last().cast_signed(),
+        spans: chunk.spans.clone(),
+        heading: chunk.heading.clone(),
+        text: chunk.text.clone(),
+        tokens: i32::try_from(chunk.tokens).unwrap_or(i32::MAX),
+        embedding,
+    }
+}
+
+async fn complete(
+    context: &Context,
+    job: &Claimed,
+    document: &ForIngest,
+    parsed: &ParsedDocument,
+    chunk_count: usize,
+    report: &mut Report,
+) -> Result<(), JobError> {
+    let index_min = i64::from(context.settings.worker.index_chunks_min);
+    let pool = &context.pool;
+    let request_index =
+        chunks::count_up_to(pool, index_min).await? >= index_min && !index::is_valid(pool).await?;
+    let done = IngestDone {
+        pages: i32::try_from(parsed.pages.len()).unwrap_or(i32::MAX),
+        chunks: i32::try_from(chunk_count).unwrap_or(i32::MAX),
+        version: document.version + 1,
+        notes: parsed.notes.clone(),
+    };
+    let completion = Completion {
+        title: parsed.title.as_deref(),
+        pages: done.pages,
+        chunks: done.chunks,
+        notes: &done.notes,
+        request_index,
+    };
+    let index_job = documents::complete_ingest(pool, job, document, &completion, &context.limits)
+        .await?
+        .ok_or(JobError::LeaseLost)?;
+    if let Some(index_job) = index_job {
+        context.wake(index_job).await;
+    }
+    info!(
+        pages = done.pages,
+        chunks = done.chunks,
+        version = done.version,
+        "document ingested"
+    );
+    report.emit(name::DONE, &done).await;
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! The workers: read documents, embed them, find passages and answer questions.
+
+pub mod config;
+pub mod context;
+mod error;
+
+mod handlers;
+mod lease;
+mod report;
+pub mod runner;
+
+mod listener;
+mod sweep;
+mod transport;
+
+mod answer;
+mod index;
+pub mod ingest;
+pub mod models;
+mod purge;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result};
+use lectern_shared::{
+    jobs::Queue,
+    store::{self, workers},
+};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{config::RunSettings, context::Context, runner::Runner};
+
+/// Works until `stop` is cancelled, then finishes what it holds within the configured time or hands it back.
+///
+/// # Errors
+/// When it can't start: no database, no Redis, no model, or another model than the one that the vectors are made with.
+pub async fn run(settings: RunSettings, stop: CancellationToken) -> Result<()> {
+    let shutdown = Duration::from_secs(settings.worker.shutdown_seconds.into());
+    let context = Arc::new(Context::connect(settings, &stop).await?);
+    let runner = Arc::new(Runner::new(Arc::clone(&context)));
+    workers::report(
+        &context.pool,
+        &context.name,
+        env!("CARGO_PKG_VERSION"),
+        &context.model_name,
+    )
+    .await?;
+    info!(
+        worker = context.name,
+        model = context.model_name,
+        generator = context.generator.name(),
+        "ready"
+    );
+
+    let mut tasks = JoinSet::new();
+    let bells = listener::start(&context, &runner, &mut tasks, stop.clone())?;
+    for queue in Queue::ALL {
+        tasks.spawn(transport::serve(
+            Arc::clone(&runner),
+            queue,
+            bells.of(queue),
+            stop.clone(),
+        ));
+    }
+    tasks.spawn(sweep::run(Arc::clone(&context), stop.clone()));
+
+    // None of them ends before it is told to: a worker without one of them only looks alive.
+    let broken = tokio::select! {
+        () = stop.cancelled() => false,
+        _ = tasks.join_next() => !stop.is_cancelled(),
+    };
+    stop.cancel();
+    runner.drain(shutdown).await;
+    // What serves the queues ends as soon as the jobs have; a task that panicked has printed so.
+    if tokio::time::timeout(Duration::from_secs(2), async {
+        while tasks.join_next().await.is_some() {}
+    })
+    .await
+    .is_err()
+    {
+        warn!("some tasks did not end in time");
+    }
+    if let Err(error) = workers::leave(&context.pool, &context.name).await {
+        warn!(%error, "still on the list of workers for a while");
+    }
+    anyhow::ensure!(!broken, "a task of the worker has ended by itself");
+    Ok(())
+}
+
+/// Waits until the schema is up to date: the API, or `lectern-api migrate`, sees to that.
+pub(crate) async fn wait_for_schema(pool: &sqlx::PgPool, stop: &CancellationToken) -> Result<()> {
+    let mut told = false;
+    while !store::is_migrated(pool).await {
+        if !told {
+            info!("waiting for the database and its schema");
+            told = true;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(200)) => {}
+            () = stop.cancelled() => return Err(anyhow::anyhow!("stopped while waiting")).context("no schema yet"),
+        }
+    }
+    Ok(())
+}

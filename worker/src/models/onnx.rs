@@ -1,0 +1,320 @@
+//! Turns a BERT folder into an ONNX model that maps token ids to finished sentence vectors.
+//!
+//! Made in memory at each start, so that there is no second file that could disagree with the
+//! weights. In 32 bits the graph is 20 KB and points into `model.safetensors`; in 8 bits it holds
+//! the rounded weights, 23 MB for 22 million.
+//!
+//! Mean pooling and normalisation are part of the graph: the runtime hands back 384 numbers per
+//! text rather than 384 per token. Layers use ONNX Runtime's fused operators (`com.microsoft`),
+//! which its optimiser would otherwise have to recognise in a longer graph. Sources: Devlin et al.
+//! 2019 (BERT); Reimers and Gurevych 2019 (pooling); `ContribOperators.md` of ONNX Runtime.
+
+use super::folder::{BertConfig, ModelFolder};
+use super::graph::{Attribute, Dimension, Element, Graph, Tensor};
+use super::quantize::QuantizedMatrix;
+use super::weights::Weights;
+use super::{EmbedError, Quantization};
+
+/// The model's inputs, each `[texts, tokens]` of 64-bit integers, and its output, `[texts,
+/// dimensions]` of floats.
+pub(super) const TOKEN_IDS: &str = "token_ids";
+pub(super) const ATTENTION_MASK: &str = "attention_mask";
+pub(super) const SENTENCE_VECTORS: &str = "sentence_vectors";
+
+/// The bytes of an ONNX file. In 32 bits it needs the weights' folder beside it.
+pub(super) fn model(
+    folder: &ModelFolder,
+    quantization: Quantization,
+) -> Result<Vec<u8>, EmbedError> {
+    let mut encoder = Encoder {
+        graph: Graph::new("sentence encoder"),
+        config: &folder.bert,
+        weights: &folder.weights,
+        quantization,
+        hidden: usize::from(folder.bert.hidden_size),
+    };
+    let shape = [Dimension::Named("texts"), Dimension::Named("tokens")];
+    let token_ids = encoder.graph.input(TOKEN_IDS, Element::Int64, &shape);
+    let mask = encoder.graph.input(ATTENTION_MASK, Element::Int64, &shape);
+
+    let mut states = encoder.embeddings(&token_ids)?;
+    let mask_for_attention = encoder.cast(&mask, Element::Int32);
+    for layer in 0..folder.bert.num_hidden_layers {
+        states = encoder.layer(layer, &states, &mask_for_attention)?;
+    }
+    encoder.pool(&states, &mask);
+    Ok(encoder.graph.into_model())
+}
+
+struct Encoder<'a> {
+    graph: Graph,
+    config: &'a BertConfig,
+    weights: &'a Weights,
+    quantization: Quantization,
+    /// Numbers per token between the layers; the dimensions of the vectors.
+    hidden: usize,
+}
+
+/// A linear layer before its bias is added: the next operator adds it on its way.
+struct Linear {
+    product: Tensor,
+    bias: Tensor,
+}
+
+impl Encoder<'_> {
+    /// Word, position and segment embeddings, summed and normalised: `[texts, tokens]` to `[texts,
+    /// tokens, hidden]`.
+    fn embeddings(&mut self, token_ids: &Tensor) -> Result<Tensor, EmbedError> {
+        let words = self.word_embeddings(token_ids)?;
+
+        // The rows of the position table up to the length of this batch.
+        let positions = self.floats(
+            "embeddings.position_embeddings.weight",
+            &[self.config.max_position_embeddings.into(), self.hidden],
+        )?;
+        let (zero, one, two) = (
+            self.integer("zero", 0),
+            self.integer("one", 1),
+            self.integer("two", 2),
+        );
+        let batch_shape = self.graph.node("Shape", &[token_ids], &[]);
+        let tokens = self.graph.node("Slice", &[&batch_shape, &one, &two], &[]);
+        let positions = self
+            .graph
+            .node("Slice", &[&positions, &zero, &tokens, &zero], &[]);
+
+        // A text on its own is segment 0 throughout.
+        let segments = self.floats(
+            "embeddings.token_type_embeddings.weight",
+            &[self.config.type_vocab_size, self.hidden],
+        )?;
+        let segment = self.graph.node("Gather", &[&segments, &zero], &[]);
+
+        let sum = self.graph.node("Add", &[&words, &positions], &[]);
+        let sum = self.graph.node("Add", &[&sum, &segment], &[]);
+        let (weight, bias) = self.layer_norm("embeddings.LayerNorm")?;
+        let epsilon = Attribute::Float("epsilon", self.config.layer_norm_eps);
+        Ok(self.graph.node(
+            "LayerNormalization",
+            &[&sum, &weight, &bias],
+            &[epsilon, Attribute::Integer("axis", -1)],
+        ))
+    }
+
+    /// In 8 bits the table stays small: rows are gathered as integers and scaled afterwards.
+    fn word_embeddings(&mut self, token_ids: &Tensor) -> Result<Tensor, EmbedError> {
+        const NAME: &str = "embeddings.word_embeddings.weight";
+        let shape = [self.config.vocab_size, self.hidden];
+        if self.quantization == Quantization::Fp32 {
+            let table = self.floats(NAME, &shape)?;
+            return Ok(self.graph.node("Gather", &[&table, token_ids], &[]));
+        }
+        let table = QuantizedMatrix::read(self.weights, NAME, shape)?;
+        let integers = self
+            .graph
+            .constant("words.integers", Element::Int8, &shape, &table.bytes());
+        let scales = self
+            .graph
+            .constant_floats("words.scales", &[shape[0], 1], &table.scales);
+        let integers = self.graph.node("Gather", &[&integers, token_ids], &[]);
+        let scales = self.graph.node("Gather", &[&scales, token_ids], &[]);
+        let numbers = self.cast(&integers, Element::Float);
+        Ok(self.graph.node("Mul", &[&numbers, &scales], &[]))
+    }
+
+    /// Attention, then the feed-forward network, each added to its input and normalised.
+    fn layer(&mut self, layer: usize, input: &Tensor, mask: &Tensor) -> Result<Tensor, EmbedError> {
+        let name = |part: &str| format!("encoder.layer.{layer}.{part}");
+        let (hidden, intermediate) = (self.hidden, self.config.intermediate_size);
+
+        // One product for queries, keys and values: a wide matrix keeps the cores busier than three
+        // narrow ones.
+        let parts = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
+        let joined = self.linear(input, &parts, hidden, hidden)?;
+        let [queries, keys, values] = self.graph.split_in_three(&joined.product);
+        let heads = Attribute::Integer("num_heads", self.config.num_attention_heads as i64);
+        let context = self.graph.fused_node(
+            "MultiHeadAttention",
+            &[&queries, &keys, &values, &joined.bias, mask],
+            &[heads],
+        );
+        let attention = self.linear(&context, &[name("attention.output.dense")], hidden, hidden)?;
+        let attended =
+            self.add_and_normalize(&attention, input, &name("attention.output.LayerNorm"))?;
+
+        let wide = self.linear(
+            &attended,
+            &[name("intermediate.dense")],
+            intermediate,
+            hidden,
+        )?;
+        let wide = self
+            .graph
+            .fused_node("BiasGelu", &[&wide.product, &wide.bias], &[]);
+        let narrow = self.linear(&wide, &[name("output.dense")], hidden, intermediate)?;
+        self.add_and_normalize(&narrow, &attended, &name("output.LayerNorm"))
+    }
+
+    /// Mean over the tokens of each text, padding left out, scaled to length 1.
+    fn pool(&mut self, states: &Tensor, mask: &Tensor) {
+        self.graph.output(
+            SENTENCE_VECTORS,
+            Element::Float,
+            &[Dimension::Named("texts"), Dimension::Fixed(self.hidden)],
+        );
+        // The sum is enough, as a matrix product with the mask: dividing by the count wouldn't
+        // change the direction.
+        let token_axis = self.integer("token_axis", 1);
+        let mask = self.cast(mask, Element::Float);
+        let mask_row = self.graph.node("Unsqueeze", &[&mask, &token_axis], &[]);
+        let sum = self.graph.node("MatMul", &[&mask_row, states], &[]);
+        let sum = self.graph.node("Squeeze", &[&sum, &token_axis], &[]);
+        let l2 = [Attribute::Integer("axis", -1), Attribute::Integer("p", 2)];
+        self.graph
+            .node_named(SENTENCE_VECTORS, "LpNormalization", &[&sum], &l2);
+    }
+
+    /// Linear layers of the same input, their outputs side by side; the weights are `[outputs,
+    /// inputs]` each.
+    fn linear(
+        &mut self,
+        input: &Tensor,
+        layers: &[String],
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Linear, EmbedError> {
+        match self.quantization {
+            Quantization::Fp32 => self.linear_fp32(input, layers, outputs, inputs),
+            Quantization::Int8 => self.linear_int8(input, layers, outputs, inputs),
+        }
+    }
+
+    /// The weights stay in their file as they are; the runtime joins and transposes them once,
+    /// while it loads.
+    fn linear_fp32(
+        &mut self,
+        input: &Tensor,
+        layers: &[String],
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Linear, EmbedError> {
+        let (mut weights, mut biases) = (Vec::new(), Vec::new());
+        for layer in layers {
+            weights.push(self.floats(&format!("{layer}.weight"), &[outputs, inputs])?);
+            biases.push(self.floats(&format!("{layer}.bias"), &[outputs])?);
+        }
+        let weight = self.joined(weights);
+        let bias = self.joined(biases);
+        let weight = self.graph.node(
+            "Transpose",
+            &[&weight],
+            &[Attribute::Integers("perm", &[1, 0])],
+        );
+        Ok(Linear {
+            product: self.graph.node("MatMul", &[input, &weight], &[]),
+            bias,
+        })
+    }
+
+    /// The operator finds the range of its input in each call, so that no calibration data is
+    /// needed.
+    fn linear_int8(
+        &mut self,
+        input: &Tensor,
+        layers: &[String],
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Linear, EmbedError> {
+        let (mut matrix, mut biases) = (QuantizedMatrix::default(), Vec::new());
+        for layer in layers {
+            matrix.append(QuantizedMatrix::read(
+                self.weights,
+                &format!("{layer}.weight"),
+                [outputs, inputs],
+            )?);
+            biases.extend(self.weights.numbers(&format!("{layer}.bias"), &[outputs])?);
+        }
+        let (name, width) = (&layers[0], biases.len());
+        let bytes = matrix.transposed_bytes();
+        let weight = self.graph.constant(
+            &format!("{name}.integers"),
+            Element::Int8,
+            &[inputs, width],
+            &bytes,
+        );
+        let scales =
+            self.graph
+                .constant_floats(&format!("{name}.scales"), &[width], &matrix.scales);
+        let bias = self
+            .graph
+            .constant_floats(&format!("{name}.bias"), &[width], &biases);
+        Ok(Linear {
+            product: self.graph.fused_node(
+                "DynamicQuantizeMatMul",
+                &[input, &weight, &scales],
+                &[],
+            ),
+            bias,
+        })
+    }
+
+    fn joined(&mut self, tensors: Vec<Tensor>) -> Tensor {
+        if let [tensor] = tensors.as_slice() {
+            return tensor.clone();
+        }
+        let tensors: Vec<&Tensor> = tensors.iter().collect();
+        self.graph
+            .node("Concat", &tensors, &[Attribute::Integer("axis", 0)])
+    }
+
+    fn add_and_normalize(
+        &mut self,
+        layer: &Linear,
+        skipped: &Tensor,
+        name: &str,
+    ) -> Result<Tensor, EmbedError> {
+        let (weight, bias) = self.layer_norm(name)?;
+        let inputs = [&layer.product, skipped, &weight, &bias, &layer.bias];
+        let epsilon = Attribute::Float("epsilon", self.config.layer_norm_eps);
+        Ok(self
+            .graph
+            .fused_node("SkipLayerNormalization", &inputs, &[epsilon]))
+    }
+
+    fn layer_norm(&mut self, name: &str) -> Result<(Tensor, Tensor), EmbedError> {
+        let shape = [self.hidden];
+        Ok((
+            self.floats(&format!("{name}.weight"), &shape)?,
+            self.floats(&format!("{name}.bias"), &shape)?,
+        ))
+    }
+
+    /// A tensor of the weights in 32 bits: left in its file, or copied when the graph is to stand
+    /// alone.
+    fn floats(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, EmbedError> {
+        Ok(match self.quantization {
+            Quantization::Fp32 => self.graph.external_floats(
+                name,
+                shape,
+                &self.weights.file_name(),
+                self.weights.place(name, shape)?,
+            ),
+            Quantization::Int8 => {
+                self.graph
+                    .constant_floats(name, shape, &self.weights.numbers(name, shape)?)
+            }
+        })
+    }
+
+    fn integer(&mut self, name: &str, value: i64) -> Tensor {
+        self.graph.constant_integers(name, &[value])
+    }
+
+    fn cast(&mut self, input: &Tensor, element: Element) -> Tensor {
+        self.graph.node(
+            "Cast",
+            &[input],
+            &[Attribute::Integer("to", element.number())],
+        )
+    }
+}

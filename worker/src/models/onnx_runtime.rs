@@ -1,0 +1,141 @@
+//! The embedder on ONNX Runtime, the default.
+//!
+//! The library is loaded at run time, so that the build needs neither it nor a network.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use ort::environment::Environment;
+use ort::logging::LogLevel;
+use ort::session::Session;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::value::Tensor;
+
+use super::tokens::{TokenBatch, TokenCounter};
+use super::{
+    EmbedError, Embedder, ModelFolder, ModelIdentity, ModelSettings, Quantization, onnx, runs,
+};
+
+pub(super) struct OnnxEmbedder {
+    identity: ModelIdentity,
+    tokens: TokenCounter,
+    session: Session,
+}
+
+impl OnnxEmbedder {
+    pub(super) fn load(folder: &ModelFolder, settings: &ModelSettings) -> Result<Self, EmbedError> {
+        let environment = environment(&settings.onnx_runtime)?;
+        let model = onnx::model(folder, settings.quantization)?;
+        let mut builder =
+            session_builder(&environment, folder, settings).map_err(EmbedError::runtime)?;
+        let session = builder
+            .commit_from_memory(&model)
+            .map_err(EmbedError::runtime)?;
+        Ok(Self {
+            identity: folder.identity(settings.quantization)?,
+            tokens: TokenCounter::load(folder)?,
+            session,
+        })
+    }
+}
+
+impl Embedder for OnnxEmbedder {
+    fn identity(&self) -> &ModelIdentity {
+        &self.identity
+    }
+
+    fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let Self {
+            identity,
+            tokens,
+            session,
+        } = self;
+        runs::embed_in_runs(tokens, texts, |batch| {
+            run(session, identity.dimensions, batch).map_err(EmbedError::runtime)
+        })
+    }
+}
+
+/// Runs one batch through the graph of [`onnx::model`].
+fn run(session: &mut Session, dimensions: u16, batch: TokenBatch) -> ort::Result<Vec<Vec<f32>>> {
+    let shape = [batch.rows, batch.columns];
+    let inputs = ort::inputs![
+        onnx::TOKEN_IDS => Tensor::from_array((shape, batch.ids))?,
+        onnx::ATTENTION_MASK => Tensor::from_array((shape, batch.mask))?,
+    ];
+    let outputs = session.run(inputs)?;
+    let (_, numbers) = outputs[onnx::SENTENCE_VECTORS].try_extract_tensor::<f32>()?;
+    Ok(numbers
+        .chunks_exact(dimensions.into())
+        .map(<[f32]>::to_vec)
+        .collect())
+}
+
+/// The process's one ONNX Runtime. `ort` allows a single environment, and a dropped one can't be
+/// made again.
+static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
+
+fn environment(library: &Path) -> Result<Environment, EmbedError> {
+    let mut environment = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(environment) = environment.as_ref() {
+        return Ok(environment.clone());
+    }
+    let builder = ort::init_from(library).map_err(|error| EmbedError::Library {
+        path: library.to_owned(),
+        source: Box::new(error),
+    })?;
+    let made = builder
+        .with_name("lectern")
+        .with_telemetry(false)
+        .build()
+        .map_err(EmbedError::runtime)?;
+    // What goes wrong comes back as an error; the library's own lines on stderr would not be in our
+    // format.
+    made.set_log_level(LogLevel::Fatal);
+    Ok(environment.insert(made).clone())
+}
+
+fn session_builder(
+    environment: &Environment,
+    folder: &ModelFolder,
+    settings: &ModelSettings,
+) -> ort::Result<SessionBuilder> {
+    let builder = Session::builder(environment)?
+        .with_optimization_level(GraphOptimizationLevel::Level3)?
+        .with_intra_threads(settings.threads)?
+        // Spinning threads would take the cores from PostgreSQL and the parsers between batches.
+        .with_intra_op_spinning(false)?
+        // Patterns are kept per shape of input, and ours differ from batch to batch.
+        .with_memory_pattern(false)?;
+    Ok(match settings.quantization {
+        // Where the graph's external data is: a model that comes as bytes has no folder of its own.
+        Quantization::Fp32 => {
+            let beside = folder.weights.folder().to_string_lossy();
+            builder.with_config_entry(
+                "session.model_external_initializers_file_folder_path",
+                beside,
+            )?
+        }
+        // Without VNNI, the fast product of unsigned by signed bytes overflows 16 bits; with VNNI
+        // this changes nothing.
+        Quantization::Int8 => builder.with_precise_qmm()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Here rather than among the integration tests: in their process another one may have loaded
+    /// the library.
+    #[test]
+    fn a_library_that_is_not_there_is_named_with_what_to_do() {
+        let error = environment(Path::new("/nowhere/libonnxruntime.so")).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.contains("/nowhere/libonnxruntime.so")
+                && message.contains("deploy/dev/models.sh"),
+            "{message}"
+        );
+    }
+}

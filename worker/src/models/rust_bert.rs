@@ -1,0 +1,90 @@
+//! The embedder on rust-bert and libtorch.
+//!
+//! rust-bert runs the encoder; tokens come from the tokenizer that ONNX Runtime gets them from.
+//! rust-bert's own reads `vocab.txt` and splits some texts differently, which would give the same
+//! passage another vector on either runtime.
+
+use rust_bert::Config;
+use rust_bert::bert::{BertConfig, BertEmbeddings, BertModel};
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+
+use super::tokens::{TokenBatch, TokenCounter};
+use super::{EmbedError, Embedder, ModelFolder, ModelIdentity, ModelSettings, Quantization, runs};
+
+/// What rust-bert's embeddings have built in, whatever `config.json` says.
+const LAYER_NORM_EPS: f32 = 1e-12;
+
+pub(super) struct RustBertEmbedder {
+    identity: ModelIdentity,
+    tokens: TokenCounter,
+    model: BertModel<BertEmbeddings>,
+}
+
+impl RustBertEmbedder {
+    /// Must be called on the thread that embeds: libtorch's number of threads is a setting of the
+    /// calling thread.
+    pub(super) fn load(folder: &ModelFolder, settings: &ModelSettings) -> Result<Self, EmbedError> {
+        let unsupported = |reason: &str| {
+            Err(EmbedError::Unsupported {
+                dir: settings.dir.clone(),
+                reason: reason.to_owned(),
+            })
+        };
+        if settings.quantization != Quantization::Fp32 {
+            return unsupported(
+                "rust-bert runs 32-bit weights only: choose fp32, or the runtime `ort`",
+            );
+        }
+        if folder.bert.layer_norm_eps != LAYER_NORM_EPS {
+            return unsupported(
+                "rust-bert assumes a layer_norm_eps of 1e-12: choose the runtime `ort`",
+            );
+        }
+        tch::set_num_threads(settings.threads.try_into().unwrap_or(i32::MAX));
+
+        let config = BertConfig::from_file(folder.file("config.json"));
+        let mut variables = VarStore::new(Device::Cpu);
+        let model = BertModel::new(variables.root(), &config);
+        // Read straight from the safetensors file, which it is told by its name: the link's, not
+        // that of its target.
+        variables
+            .load(folder.file("model.safetensors"))
+            .map_err(EmbedError::runtime)?;
+        variables.freeze();
+        Ok(Self {
+            identity: folder.identity(settings.quantization)?,
+            tokens: TokenCounter::load(folder)?,
+            model,
+        })
+    }
+}
+
+impl Embedder for RustBertEmbedder {
+    fn identity(&self) -> &ModelIdentity {
+        &self.identity
+    }
+
+    fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+        runs::embed_in_runs(&self.tokens, texts, |batch| {
+            tch::no_grad(|| run(&self.model, &batch))
+        })
+    }
+}
+
+/// Mean over the tokens of each text, padding left out, scaled to length 1: what the graph for ONNX
+/// Runtime does.
+fn run(model: &BertModel<BertEmbeddings>, batch: &TokenBatch) -> Result<Vec<Vec<f32>>, EmbedError> {
+    let matrix = |numbers: &[i64]| {
+        Tensor::from_slice(numbers).view([batch.rows as i64, batch.columns as i64])
+    };
+    let (ids, mask) = (matrix(&batch.ids), matrix(&batch.mask));
+    let output = model
+        .forward_t(Some(&ids), Some(&mask), None, None, None, None, None, false)
+        .map_err(EmbedError::runtime)?;
+
+    let mask = mask.unsqueeze(-1).to_kind(Kind::Float);
+    let sum = (output.hidden_state * mask).sum_dim_intlist(1, false, Kind::Float);
+    let norm = sum.norm_scalaropt_dim(2, 1, true);
+    Vec::try_from(sum / norm).map_err(EmbedError::runtime)
+}

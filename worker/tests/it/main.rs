@@ -1,0 +1,13 @@
+//! Lectern as its users meet it: HTTP in; rows, events and pages out; on real PostgreSQL, Redis and model files.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod support;
+
+mod generator;
+mod models;
+mod parse;
+mod recovery;
+mod spine;
+mod streams;
+mod tidy;
