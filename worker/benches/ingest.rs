@@ -1,0 +1,279 @@
+//! How fast documents become searchable, and what that takes, through the product's own path.
+//!
+//! `make bench-ingest` reads the PDFs in `../shared/eval/pdf` where they are, else those of the tests; name another
+//! folder with `cargo bench --bench ingest -- FOLDER`. Prints pages, chunks and seconds, the processor time and peak
+//! memory of the API with the benchmark in it, of the worker, and of the largest parser process, and then the time
+//! from a question to its first and last token.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark's output, and it ends at the first error"
+)]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command},
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use lectern_api::{config as api_config, state::AppState};
+use lectern_shared::{store, testing::Place};
+use reqwest::{Client, multipart};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+struct Worker(Child);
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn pdfs() -> Vec<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let named = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with("--"));
+    let folder = named.map_or_else(|| here.join("../../shared/eval/pdf"), PathBuf::from);
+    let folder = if folder.exists() {
+        folder
+    } else {
+        here.join("tests/files")
+    };
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "pdf"));
+    files.sort();
+    files
+}
+
+/// A field of `/proc/<pid>/status`, in MB.
+fn memory_mb(pid: u32, field: &str) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field))
+        .unwrap_or_default();
+    line.trim_start_matches(':')
+        .trim()
+        .trim_end_matches(" kB")
+        .parse::<f64>()
+        .unwrap_or_default()
+        / 1024.0
+}
+
+/// Seconds of processor time: of the process itself, and of its children that have ended.
+fn cpu_seconds(pid: u32) -> (f64, f64) {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields: Vec<f64> = stat
+        .rsplit(") ")
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .map(|field| field.parse().unwrap_or(0.0))
+        .collect();
+    let ticks = |index: usize| fields.get(index).copied().unwrap_or_default() / 100.0;
+    (ticks(11) + ticks(12), ticks(13) + ticks(14))
+}
+
+/// The most memory that any parser process has had, watched from outside.
+async fn watch_parsers(worker: u32) -> f64 {
+    let mut most = 0.0_f64;
+    loop {
+        let children = std::fs::read_to_string(format!("/proc/{worker}/task/{worker}/children"))
+            .unwrap_or_default();
+        let mut tasks = children;
+        for task in std::fs::read_dir(format!("/proc/{worker}/task"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            tasks.push_str(
+                &std::fs::read_to_string(task.path().join("children")).unwrap_or_default(),
+            );
+        }
+        for pid in tasks.split_whitespace() {
+            // Until it has become a parser, a new process shares the memory of the worker.
+            let command =
+                std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            if !command.contains("parse-child") {
+                continue;
+            }
+            most = most.max(memory_mb(pid.parse().unwrap_or_default(), "VmHWM"));
+        }
+        MOST.store(most.to_bits(), std::sync::atomic::Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+static MOST: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+#[tokio::main]
+async fn main() {
+    let place = Place::new().await.unwrap();
+    store::keys::ensure_development_key(&place.pool)
+        .await
+        .unwrap();
+    let fixed = [
+        "lectern-api",
+        "serve",
+        "--database-url=unused",
+        "--redis-url=unused",
+        "--blobs=unused",
+    ];
+    let api_config::Command::Serve(settings) = api_config::Cli::parse_from(fixed).command else {
+        unreachable!()
+    };
+    let stop = CancellationToken::new();
+    let state = AppState::connect(settings.api, &place.settings, None, stop.clone())
+        .await
+        .unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}/api/v1", listener.local_addr().unwrap());
+    tokio::spawn(lectern_api::serve(listener, state, stop));
+
+    let started = Instant::now();
+    let worker = Worker(
+        Command::new(env!("CARGO_BIN_EXE_lectern-worker"))
+            .arg("run")
+            .envs(place.environment())
+            .env("LECTERN_WORKER_METRICS_LISTEN", "127.0.0.1:0")
+            .env("LECTERN_LOG", "warn")
+            .spawn()
+            .unwrap(),
+    );
+    let pid = worker.0.id();
+    let client = Client::new();
+    let request = |method: &str, path: &str| {
+        client
+            .request(method.parse().unwrap(), format!("{base}{path}"))
+            .bearer_auth("lectern-dev")
+    };
+    while request("GET", "/health").send().await.unwrap().status() != 200 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    println!(
+        "worker ready after {:.2} s with {:.0} MB",
+        started.elapsed().as_secs_f64(),
+        memory_mb(pid, "VmRSS")
+    );
+    tokio::spawn(watch_parsers(pid));
+
+    let files = pdfs();
+    let (began, cpu_before) = (Instant::now(), cpu_seconds(pid));
+    for path in &files {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let part = multipart::Part::bytes(std::fs::read(path).unwrap()).file_name(name);
+        let form = multipart::Form::new().part("file", part);
+        let response = request("POST", "/documents")
+            .multipart(form)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 202, "{path:?}");
+    }
+    let documents = loop {
+        let list: Value = request("GET", "/documents?limit=200")
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        let documents = list["documents"].as_array().unwrap().clone();
+        if documents
+            .iter()
+            .all(|document| !matches!(document["state"].as_str(), Some("queued" | "processing")))
+        {
+            break documents;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    let cpu = cpu_seconds(pid);
+    let sum = |field: &str| {
+        documents
+            .iter()
+            .filter_map(|document| document[field].as_f64())
+            .sum::<f64>()
+    };
+    let (pages, chunks) = (sum("pages"), sum("chunks"));
+    let tokens: i64 = sqlx::query_scalar("select coalesce(sum(tokens), 0)::int8 from chunks")
+        .fetch_one(&place.pool)
+        .await
+        .unwrap();
+    let ready = documents
+        .iter()
+        .filter(|document| document["state"] == "ready")
+        .count();
+    println!(
+        "{ready} of {} documents ready: {pages} pages, {chunks} chunks, {tokens} tokens in {seconds:.1} s",
+        files.len()
+    );
+    println!(
+        "{:.1} pages/s, {:.1} chunks/s, {:.0} tokens/s",
+        pages / seconds,
+        chunks / seconds,
+        tokens as f64 / seconds
+    );
+    let (work, parse) = (cpu.0 - cpu_before.0, cpu.1 - cpu_before.1);
+    println!(
+        "processor seconds per page: {:.4} worker, {:.4} parsers",
+        work / pages,
+        parse / pages
+    );
+    println!(
+        "peak memory: {:.0} MB worker, {:.0} MB largest parser, {:.0} MB API and this benchmark",
+        memory_mb(pid, "VmHWM"),
+        f64::from_bits(MOST.load(std::sync::atomic::Ordering::Relaxed)),
+        memory_mb(std::process::id(), "VmHWM")
+    );
+
+    let questions = [
+        "What is /var/spool for?",
+        "How is a trace recorded?",
+        "What does the licence allow?",
+        "Wie wird der Abstand definiert?",
+    ];
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    for round in 0..10 {
+        for question in questions {
+            let body = json!({"question": question});
+            let asked = Instant::now();
+            let response = request("POST", "/questions")
+                .header("accept", "text/event-stream")
+                .json(&body)
+                .send()
+                .await
+                .unwrap();
+            let mut response = response;
+            let mut told = String::new();
+            let mut first_token = None;
+            while let Some(bytes) = response.chunk().await.unwrap() {
+                told.push_str(&String::from_utf8_lossy(&bytes));
+                if told.contains("event: token") {
+                    first_token.get_or_insert_with(|| asked.elapsed());
+                }
+            }
+            if round > 0 {
+                first.push(first_token.unwrap_or_else(|| asked.elapsed()).as_secs_f64() * 1000.0);
+                last.push(asked.elapsed().as_secs_f64() * 1000.0);
+            }
+        }
+    }
+    for (what, mut times) in [("first", first), ("last", last)] {
+        times.sort_by(f64::total_cmp);
+        println!(
+            "question to {what} token: p50 {:.0} ms, p95 {:.0} ms",
+            times[times.len() / 2],
+            times[times.len() * 95 / 100]
+        );
+    }
+    println!("worker afterwards: {:.0} MB", memory_mb(pid, "VmRSS"));
+}
