@@ -11,27 +11,30 @@ use crate::models::{EmbedError, TokenCounter};
 
 /// A part of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Chunk {
+pub struct Chunk {
     /// The spans' texts, joined by line ends.
-    pub(crate) text: String,
+    pub text: String,
     /// One per page, in order.
-    pub(crate) spans: Vec<Span>,
+    pub spans: Vec<Span>,
     /// The title that the text stands under.
-    pub(crate) heading: Option<String>,
-    pub(crate) tokens: usize,
+    pub heading: Option<String>,
+    pub tokens: usize,
 }
 
 impl Chunk {
-    pub(crate) fn page_first(&self) -> u32 {
+    #[must_use]
+    pub fn page_first(&self) -> u32 {
         self.spans.first().map_or(0, |span| span.page)
     }
 
-    pub(crate) fn page_last(&self) -> u32 {
+    #[must_use]
+    pub fn page_last(&self) -> u32 {
         self.spans.last().map_or(0, |span| span.page)
     }
 }
 
-pub(crate) struct Chunker {
+/// Cuts documents.
+pub struct Chunker {
     tokens: TokenCounter,
     tokens_max: usize,
 }
@@ -49,7 +52,8 @@ struct Unit {
 
 impl Chunker {
     /// For chunks of up to `tokens_wanted` tokens, and never more than the model reads.
-    pub(crate) fn new(tokens: TokenCounter, tokens_wanted: usize) -> Self {
+    #[must_use]
+    pub fn new(tokens: TokenCounter, tokens_wanted: usize) -> Self {
         let tokens_max = tokens_wanted.clamp(16, tokens.text_tokens_max().max(16));
         Self { tokens, tokens_max }
     }
@@ -58,7 +62,7 @@ impl Chunker {
     ///
     /// # Errors
     /// When the tokenizer fails.
-    pub(crate) fn chunks(&self, pages: &[Page]) -> Result<Vec<Chunk>, EmbedError> {
+    pub fn chunks(&self, pages: &[Page]) -> Result<Vec<Chunk>, EmbedError> {
         let mut titles = Vec::new();
         let mut units = Vec::new();
         for index in 0..pages.len() {

@@ -1,6 +1,6 @@
 //! An upload becomes searchable: parse, chunk, embed, store, and make the new version visible at once.
 
-mod chunk;
+pub mod chunk;
 pub mod parse;
 
 use std::path::Path;

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod chunks;
 mod generator;
 mod models;
 mod parse;
