@@ -78,7 +78,9 @@ test-scripts: setup ## test the scripts in deploy/dev
 test-rust-bert: services models ## test the embedder that runs on libtorch, which is fetched first
 	@deploy/dev/libtorch.sh
 	. .dev/env
-	cargo test --locked -p lectern-worker --features rust-bert
+	export LIBTORCH=$(CURDIR)/.dev/libtorch LIBTORCH_CXX11_ABI=0 LIBTORCH_BYPASS_VERSION_CHECK=1
+	export LD_LIBRARY_PATH=$$LIBTORCH/lib$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}
+	cargo test --locked -p lectern-worker --features rust-bert --lib --test it models::
 
 .PHONY: lint
 lint: setup ## formatting, clippy, documentation, shell scripts; warnings are errors
