@@ -72,7 +72,7 @@ test: setup services models sqlx-check lint deny test-scripts ## the same set-up
 
 .PHONY: test-scripts
 test-scripts: setup ## test the scripts in deploy/dev
-	@deploy/dev/test.sh
+	@timeout --kill-after=10 300 deploy/dev/test.sh # they start and stop servers: one that hangs must not hold up the rest
 
 .PHONY: test-rust-bert
 test-rust-bert: services models ## test the embedder that runs on libtorch, which is fetched first

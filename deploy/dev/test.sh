@@ -280,10 +280,12 @@ END
   chmod +x "$clone/bin"/* "$clone/deploy/dev/models.sh"
 }
 
-# In a job of its own (set -m), since a shell ignores SIGINT in what it starts otherwise.
+# In a job of its own (set -m), since a shell ignores SIGINT in what it starts otherwise; and whoever started this test
+# may have had it ignored already, which bash can't undo by itself.
 start_run() {
   set -m
-  PATH="$clone/bin:$PATH" LECTERN_LISTEN="127.0.0.1:$page_port" "$clone/deploy/dev/run.sh" >"$clone/run.log" 2>&1 &
+  PATH="$clone/bin:$PATH" LECTERN_LISTEN="127.0.0.1:$page_port" \
+    env --default-signal=INT,QUIT "$clone/deploy/dev/run.sh" >"$clone/run.log" 2>&1 &
   run=$!
   set +m
 }
