@@ -99,8 +99,12 @@ wait_for_health() {
   done
 }
 
-# A process that ended but wasn't waited for still answers kill -0; its command line is empty.
-alive() { [ -n "$(tr -d '\0' 2>/dev/null <"/proc/$1/cmdline")" ]; }
+# A process that ended but wasn't waited for still answers kill -0; its state is Z. (Its command line is empty, too, but
+# so is that of a process in the moment of its exec.)
+alive() {
+  local stat
+  stat=$(cat "/proc/$1/stat" 2>/dev/null) && [[ $stat != *') Z '* ]]
+}
 
 fail_with_log() {
   tail -n 20 "$logs/$1.log" >&2
