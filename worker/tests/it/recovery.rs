@@ -162,6 +162,56 @@ async fn an_answer_whose_worker_is_killed_starts_over_at_another_and_ends_once()
     assert_eq!(lectern.count("answers").await, 1);
 }
 
+/// The kinds that are over too soon to be caught in the middle: their worker dies right after it has taken them.
+#[tokio::test]
+async fn a_search_an_index_build_and_a_deletion_whose_worker_died_are_done_by_another() {
+    let lectern = Lectern::start_with(&["--search-timeout-ms=60000"]).await;
+    let pool = &lectern.place.pool;
+    let worker = lectern.worker();
+    let document = lectern.add_ready(&own_file("coffee.pdf")).await;
+    worker.kill();
+
+    let path = format!("/api/v1/documents/{}", document["id"].as_str().unwrap());
+    let deleted = lectern.request("DELETE", &path).send().await.unwrap();
+    assert_eq!(deleted.status(), 204);
+    let body = json!({"question": "Which pump?"});
+    let search = tokio::spawn(lectern.request("POST", "/api/v1/search").json(&body).send());
+    sqlx::query(
+        "insert into jobs (id, tenant_id, kind, queue, subject, max_attempts)
+         select gen_random_uuid(), id, 'index', 'maintenance', gen_random_uuid(), 4 from tenants",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+    let mut waiting: Vec<uuid::Uuid> = Vec::new();
+    while waiting.len() < 3 {
+        waiting = sqlx::query_scalar("select id from jobs where state = 'queued'")
+            .fetch_all(pool)
+            .await
+            .unwrap();
+    }
+    for id in waiting {
+        let taken = jobs::claim(pool, lectern_shared::ids::JobId(id), "dead", Duration::ZERO).await;
+        assert!(taken.unwrap().is_some());
+    }
+
+    let _other = lectern.worker();
+    assert_eq!(search.await.unwrap().unwrap().status(), 200);
+    let began = Instant::now();
+    while lectern.count("jobs where state <> 'done'").await > 0 {
+        assert!(began.elapsed() < Duration::from_secs(30), "a job is left");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(lectern.place.blob_count(), 0);
+    assert!(lectern_shared::store::index::is_valid(pool).await.unwrap());
+    assert_eq!(
+        lectern
+            .count("jobs where kind <> 'ingest' and attempt > 1")
+            .await,
+        3
+    );
+}
+
 #[tokio::test]
 async fn documents_and_questions_that_wait_while_redis_forgets_everything_are_still_done() {
     let lectern = Lectern::start().await;
