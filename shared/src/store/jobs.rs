@@ -573,7 +573,12 @@ pub async fn due_for_dispatch(pool: &PgPool, queue: Queue, limits: &Limits) -> R
            )
            update jobs set dispatched_at = now()
            where id in (
-               select id from jobs where id in (select id from chosen) and state = 'queued' for update skip locked
+               select id from jobs
+               where id in (select id from chosen) and state = 'queued'
+                   -- Another sweep may have sent it since this statement's snapshot: only what stands in the row
+                   -- itself is looked at again once the row is locked, not what was chosen by it.
+                   and (dispatched_at is null or dispatched_at < now() - $2::interval)
+               for update skip locked
            )
            returning id as "id: JobId""#,
         queue.as_str(),
