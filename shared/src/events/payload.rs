@@ -49,9 +49,13 @@ pub struct Source {
     pub document_title: Option<String>,
     pub page_first: i32,
     pub page_last: i32,
-    /// Where the text stands on these pages, in characters.
+    /// Where the text stands on these pages, in characters, and the boxes of its lines there.
     pub spans: Vec<Span>,
+    /// The titles that it stands under, outermost first: "3 Methods › 3.2 Data".
     pub heading: Option<String>,
+    /// What to call where it stands if its pages don't say it: "Slide 3", "Costs, rows 12–30".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     pub text: String,
     pub score: f32,
 }
@@ -72,6 +76,7 @@ impl Source {
             page_last: passage.page_last,
             spans: passage.spans.0.clone(),
             heading: passage.heading.clone(),
+            place: passage.place.clone(),
             text: passage.text.clone(),
             score: passage.score as f32,
         }
@@ -89,6 +94,7 @@ impl From<questions::Source> for Source {
             page_last: source.page_last,
             spans: source.spans.0,
             heading: source.heading,
+            place: source.place,
             text: source.text,
             score: source.score,
         }

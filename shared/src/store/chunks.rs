@@ -12,12 +12,20 @@ use super::{
 };
 
 /// A part of a page's text: `start..end` in characters (Unicode scalar values).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Span {
     pub page: u32,
     pub start: u32,
     pub end: u32,
+    /// Of its lines on the page as shown, in order. Empty for formats without pages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub boxes: Vec<Bounds>,
 }
+
+/// A box on a page as shown, in shares of the page's width and height, from its top left corner:
+/// `[left, top, right, bottom]`, each from 0 to 1, with four digits.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bounds(pub [f32; 4]);
 
 /// A chunk with its vector.
 #[derive(Clone, Debug)]
@@ -26,9 +34,14 @@ pub struct NewChunk {
     pub page_first: i32,
     pub page_last: i32,
     pub spans: Vec<Span>,
+    /// The titles that it stands under, outermost first: "3 Methods › 3.2 Data".
     pub heading: Option<String>,
+    /// What to call where it stands if its pages don't say it: "Costs, rows 12–30".
+    pub place: Option<String>,
     pub text: String,
     pub tokens: i32,
+    /// SHA-256 of the text that was embedded.
+    pub embedded_sha256: [u8; 32],
     /// Of the model's dimensions, normalised to length 1.
     pub embedding: Vec<f32>,
 }
@@ -55,13 +68,15 @@ pub async fn insert(
     }
     let inserted = sqlx::query!(
         "insert into chunks (tenant_id, collection_id, document_id, version, ordinal, page_first, page_last, spans,
-             heading, text, tokens, model_id, embedding)
+             heading, place, text, tokens, model_id, embedded_sha256, embedding)
          select document.tenant_id, document.collection_id, document.id, $2, chunk.ordinal, chunk.page_first,
-             chunk.page_last, chunk.spans, chunk.heading, chunk.text, chunk.tokens, $3, chunk.embedding
+             chunk.page_last, chunk.spans, chunk.heading, chunk.place, chunk.text, chunk.tokens, $3,
+             chunk.embedded_sha256, chunk.embedding
          from documents document,
-             unnest($4::int[], $5::int[], $6::int[], $7::jsonb[], $8::text[], $9::text[], $10::int[],
-                    $11::halfvec[])
-                 as chunk (ordinal, page_first, page_last, spans, heading, text, tokens, embedding)
+             unnest($4::int[], $5::int[], $6::int[], $7::jsonb[], $8::text[], $9::text[], $10::text[],
+                    $11::int[], $12::bytea[], $13::halfvec[])
+                 as chunk (ordinal, page_first, page_last, spans, heading, place, text, tokens, embedded_sha256,
+                     embedding)
          where document.id = $1
          order by chunk.ordinal",
         document.id.0,
@@ -72,8 +87,10 @@ pub async fn insert(
         &columns.page_last,
         &columns.spans as &[Json<Vec<Span>>],
         &columns.heading as &[Option<String>],
+        &columns.place as &[Option<String>],
         &columns.text,
         &columns.tokens,
+        &columns.embedded_sha256,
         &columns.embedding as &[HalfVector],
     )
     .execute(&mut *tx)
@@ -90,8 +107,10 @@ struct Columns {
     page_last: Vec<i32>,
     spans: Vec<Json<Vec<Span>>>,
     heading: Vec<Option<String>>,
+    place: Vec<Option<String>>,
     text: Vec<String>,
     tokens: Vec<i32>,
+    embedded_sha256: Vec<Vec<u8>>,
     embedding: Vec<HalfVector>,
 }
 
@@ -102,11 +121,21 @@ impl Columns {
         self.page_last.push(chunk.page_last);
         self.spans.push(Json(chunk.spans));
         self.heading.push(chunk.heading);
+        self.place.push(chunk.place);
         self.text.push(chunk.text);
         self.tokens.push(chunk.tokens);
+        self.embedded_sha256.push(chunk.embedded_sha256.to_vec());
         self.embedding
             .push(HalfVector::from_f32_slice(&chunk.embedding));
     }
+}
+
+/// A page's text; `label` is what people call it where it isn't "page n".
+#[derive(Clone, Copy, Debug)]
+pub struct NewPage<'a> {
+    pub number: i32,
+    pub label: Option<&'a str>,
+    pub text: &'a str,
 }
 
 /// Writes the page texts of the version after the visible one. False: the lease is lost or the document deleted.
@@ -117,24 +146,27 @@ pub async fn insert_pages(
     pool: &PgPool,
     job: &Claimed,
     document: &ForIngest,
-    pages: &[(i32, &str)],
+    pages: &[NewPage<'_>],
 ) -> Result<bool> {
-    let (numbers, texts): (Vec<i32>, Vec<String>) = pages
+    let numbers: Vec<i32> = pages.iter().map(|page| page.number).collect();
+    let labels: Vec<Option<String>> = pages
         .iter()
-        .map(|(number, text)| (*number, (*text).to_owned()))
-        .unzip();
+        .map(|page| page.label.map(str::to_owned))
+        .collect();
+    let texts: Vec<String> = pages.iter().map(|page| page.text.to_owned()).collect();
     let mut tx = pool.begin().await?;
     if !jobs::hold(&mut tx, job.id, job.attempt).await? {
         return Ok(false);
     }
     let inserted = sqlx::query!(
-        "insert into pages (tenant_id, document_id, version, number, text)
-         select document.tenant_id, document.id, $2, page.number, page.text
-         from documents document, unnest($3::int[], $4::text[]) as page (number, text)
+        "insert into pages (tenant_id, document_id, version, number, label, text)
+         select document.tenant_id, document.id, $2, page.number, page.label, page.text
+         from documents document, unnest($3::int[], $4::text[], $5::text[]) as page (number, label, text)
          where document.id = $1",
         document.id.0,
         document.version + 1,
         &numbers,
+        &labels as &[Option<String>],
         &texts,
     )
     .execute(&mut *tx)

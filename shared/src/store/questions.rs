@@ -109,6 +109,7 @@ pub struct NewSource {
     pub page_last: i32,
     pub spans: Vec<Span>,
     pub heading: Option<String>,
+    pub place: Option<String>,
     pub text: String,
     pub score: f32,
 }
@@ -165,8 +166,8 @@ pub async fn complete(
     for (ordinal, source) in (1_i16..).zip(sources) {
         sqlx::query!(
             "insert into sources (question_id, ordinal, tenant_id, document_id, version, page_first, page_last, spans,
-                 heading, text, score)
-             select $1, $2, $3, document.id, $5, $6, $7, $8, $9, $10, $11
+                 heading, place, text, score)
+             select $1, $2, $3, document.id, $5, $6, $7, $8, $9, $10, $11, $12
              from documents document where document.id = $4",
             job.subject,
             ordinal,
@@ -177,6 +178,7 @@ pub async fn complete(
             source.page_last,
             Json(&source.spans) as _,
             source.heading,
+            source.place,
             source.text,
             source.score,
         )
@@ -236,6 +238,7 @@ pub struct Source {
     pub page_last: i32,
     pub spans: Json<Vec<Span>>,
     pub heading: Option<String>,
+    pub place: Option<String>,
     pub text: String,
     pub score: f32,
 }
@@ -249,7 +252,7 @@ pub async fn sources(pool: &PgPool, tenant: TenantId, id: QuestionId) -> Result<
         Source,
         r#"select ordinal, document_id as "document: DocumentId", document.name as document_name,
                document.title as document_title, page_first, page_last, spans as "spans: Json<Vec<Span>>", heading,
-               text, score
+               place, text, score
            from sources source
            join documents document on document.id = source.document_id
            where question_id = $1 and source.tenant_id = $2

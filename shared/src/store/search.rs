@@ -29,6 +29,7 @@ pub struct Passage {
     pub page_last: i32,
     pub spans: Json<Vec<Span>>,
     pub heading: Option<String>,
+    pub place: Option<String>,
     pub text: String,
     /// The sum of reciprocal ranks, at most 2/61.
     pub score: f64,
@@ -80,7 +81,7 @@ pub async fn passages(pool: &PgPool, query: &Query<'_>) -> Result<Vec<Passage>> 
            )
            select chunk.id as chunk, document.id as "document: DocumentId", document.name as document_name,
                document.title as document_title, chunk.version, page_first, page_last,
-               spans as "spans: Json<Vec<Span>>", heading, text, fused.score as "score!",
+               spans as "spans: Json<Vec<Span>>", heading, place, text, fused.score as "score!",
                1 - (chunk.embedding <=> $3::halfvec) as "similarity!"
            from fused
            join chunks chunk on chunk.id = fused.id

@@ -143,6 +143,7 @@ fn sources(found: &Retrieved) -> Vec<NewSource> {
         page_last: passage.page_last,
         spans: passage.spans.0.clone(),
         heading: passage.heading.clone(),
+        place: passage.place.clone(),
         text: passage.text.clone(),
         score: passage.score as f32,
     };

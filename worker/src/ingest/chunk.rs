@@ -10,14 +10,16 @@ use super::parse::Page;
 use crate::models::{EmbedError, TokenCounter};
 
 /// A part of a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Chunk {
     /// The spans' texts, joined by line ends.
     pub text: String,
-    /// One per page, in order.
+    /// In order; several on a page where something between them is left out.
     pub spans: Vec<Span>,
-    /// The title that the text stands under.
+    /// The titles that the text stands under, outermost first.
     pub heading: Option<String>,
+    /// What to call where it stands, if its pages don't say it.
+    pub place: Option<String>,
     pub tokens: usize,
 }
 
@@ -271,12 +273,19 @@ fn assemble(pages: &[Page], titles: &[String], units: &[Unit]) -> Chunk {
                 page: pages[page].number,
                 start: in_characters(page, start),
                 end: in_characters(page, end),
+                boxes: pages[page]
+                    .lines
+                    .iter()
+                    .filter(|line| line.start < end && start < line.end)
+                    .map(|line| line.bounds)
+                    .collect(),
             })
             .collect(),
         heading: units
             .first()
             .and_then(|unit| unit.heading)
             .map(|title| titles[title].clone()),
+        place: None,
         tokens: units.iter().map(|unit| unit.tokens).sum(),
     }
 }

@@ -10,12 +10,13 @@ use lectern_shared::{
     failure::Failure,
     metrics,
     store::{
-        chunks::{self, NewChunk},
+        chunks::{self, NewChunk, NewPage},
         documents::{self, Completion, ForIngest},
         index,
         jobs::Claimed,
     },
 };
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tracing::info;
 
@@ -147,9 +148,13 @@ async fn store_pages(
     parsed: &ParsedDocument,
 ) -> Result<(), JobError> {
     for pages in parsed.pages.chunks(PAGES_WINDOW) {
-        let rows: Vec<(i32, &str)> = pages
+        let rows: Vec<NewPage<'_>> = pages
             .iter()
-            .map(|page| (page.number.cast_signed(), page.text.as_str()))
+            .map(|page| NewPage {
+                number: page.number.cast_signed(),
+                label: page.label.as_deref(),
+                text: &page.text,
+            })
             .collect();
         if !chunks::insert_pages(&context.pool, job, document, &rows).await? {
             return Err(JobError::LeaseLost);
@@ -192,6 +197,8 @@ fn row(ordinal: u32, chunk: &Chunk, embedding: Vec<f32>) -> NewChunk {
         page_last: chunk.page_last().cast_signed(),
         spans: chunk.spans.clone(),
         heading: chunk.heading.clone(),
+        place: chunk.place.clone(),
+        embedded_sha256: Sha256::digest(&chunk.text).into(),
         text: chunk.text.clone(),
         tokens: i32::try_from(chunk.tokens).unwrap_or(i32::MAX),
         embedding,

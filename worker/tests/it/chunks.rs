@@ -31,6 +31,7 @@ fn page(number: u32, text: &str, titles: &[&str]) -> Page {
         number,
         text: text.to_owned(),
         headings: headings.collect(),
+        ..Page::default()
     }
 }
 

@@ -475,8 +475,13 @@ async fn a_worker_that_has_lost_its_lease_changes_nothing() {
             .await
             .unwrap()
     );
+    let page = chunks::NewPage {
+        number: 1,
+        label: None,
+        text: "text",
+    };
     assert!(
-        !chunks::insert_pages(pool, &zombie, &document, &[(1, "text")])
+        !chunks::insert_pages(pool, &zombie, &document, &[page])
             .await
             .unwrap()
     );

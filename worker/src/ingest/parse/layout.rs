@@ -99,6 +99,7 @@ pub(super) fn compose(
         number,
         text,
         headings,
+        ..Page::default()
     }
 }
 
@@ -256,8 +257,7 @@ pub(super) mod tests {
             compose(3, vec![], &Style::default(), &[]),
             Page {
                 number: 3,
-                text: String::new(),
-                headings: vec![]
+                ..Page::default()
             }
         );
     }

@@ -21,9 +21,11 @@ mod style;
 mod text;
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
+pub use lectern_shared::store::chunks::Bounds;
 use serde::{Deserialize, Serialize};
 
 pub use child::run_child;
@@ -69,7 +71,7 @@ impl ParseLimits {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ParsedDocument {
     /// The title in the file's metadata, where it has one.
     pub title: Option<String>,
@@ -80,14 +82,49 @@ pub struct ParsedDocument {
     pub notes: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A page, or what a format has instead: a slide, a sheet, a chapter, the whole of a text.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Page {
     /// From 1, as readers count.
     pub number: u32,
+    /// What people call this part where it isn't "page n": "Slide 3", the name of a sheet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// Reading order; lines end with `\n`, paragraphs with `\n\n`; no control or private-use characters.
     pub text: String,
     /// In the order of the text, not overlapping.
     pub headings: Vec<Heading>,
+    /// Where the text stands on the page, in the order of the text, not overlapping. Empty where there is no page.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<PlacedLine>,
+    /// Running heads and feet and page numbers: bytes of the text, in order, not overlapping.
+    /// They stay in the page's text, and chunks leave them out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub furniture: Vec<Range<usize>>,
+    /// The rows, lines or records that the text is of, where readers count them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Rows>,
+    /// The page shows pictures, which may hold text.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub has_pictures: bool,
+}
+
+/// A line of a page: bytes `start..end` of its text, on character boundaries, and its box.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PlacedLine {
+    pub start: usize,
+    pub end: usize,
+    pub bounds: Bounds,
+}
+
+/// Where in the page's text its rows begin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rows {
+    /// What they are called, in the plural: "rows", "lines", "records".
+    pub noun: String,
+    /// The byte that a row begins at and its number, both ascending.
+    pub starts: Vec<(usize, u32)>,
 }
 
 /// A title within a page's text: bytes `start..end`, on character boundaries.

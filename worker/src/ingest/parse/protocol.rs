@@ -2,11 +2,12 @@
 //!
 //! The parent believes none of it: whoever takes over the child can write here whatever they like.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Page, ParseFailure, ParseLimits};
+use super::{Bounds, Page, ParseFailure, ParseLimits};
 
 /// The variable that carries the password: unlike arguments, which anybody on the machine can list,
 /// a process's environment is readable by its own user alone.
@@ -35,21 +36,49 @@ impl Page {
     /// Whether the parts agree with each other, so that slicing by headings can't panic
     /// and PostgreSQL, which knows no NUL in text, will take it.
     pub(super) fn is_sound(&self) -> bool {
-        let mut after = 0;
-        let headings_fit = self.headings.iter().all(|heading| {
-            let in_order = heading.start >= after;
-            after = heading.end;
-            in_order
-                && (1..=6).contains(&heading.level)
-                && self.text.get(heading.start..heading.end).is_some()
-        });
-        headings_fit && !self.text.contains('\0')
+        let levels = self.headings.iter().map(|heading| heading.level);
+        let headings = self
+            .headings
+            .iter()
+            .map(|heading| heading.start..heading.end);
+        let lines = self.lines.iter().map(|line| line.start..line.end);
+        levels.into_iter().all(|level| (1..=6).contains(&level))
+            && self.has_in_order(headings)
+            && self.has_in_order(lines)
+            && self.has_in_order(self.furniture.iter().cloned())
+            && self.lines.iter().all(|line| is_on_the_page(line.bounds))
+            && self.rows.as_ref().is_none_or(|rows| {
+                rows.starts.is_sorted()
+                    && rows
+                        .starts
+                        .iter()
+                        .all(|&(start, _)| self.text.is_char_boundary(start))
+            })
+            && self
+                .label
+                .as_ref()
+                .is_none_or(|label| !label.contains('\0'))
+            && !self.text.contains('\0')
     }
+
+    fn has_in_order(&self, mut ranges: impl Iterator<Item = Range<usize>>) -> bool {
+        let mut after = 0;
+        ranges.all(|range| {
+            let in_order = range.start >= after;
+            after = range.end;
+            in_order && self.text.get(range).is_some()
+        })
+    }
+}
+
+fn is_on_the_page(Bounds([left, top, right, bottom]): Bounds) -> bool {
+    let is_share = |number| (0.0..=1.0).contains(&number);
+    [left, top, right, bottom].into_iter().all(is_share) && left <= right && top <= bottom
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Heading;
+    use super::super::{Heading, PlacedLine, Rows};
     use super::*;
 
     fn page(text: &str, headings: &[(usize, usize, u8)]) -> Page {
@@ -61,6 +90,7 @@ mod tests {
             number: 1,
             text: text.to_owned(),
             headings,
+            ..Page::default()
         }
     }
 
@@ -79,5 +109,44 @@ mod tests {
         );
         assert!(!page("one two", &[(0, 3, 7)]).is_sound(), "level 7");
         assert!(!page("one\0two", &[]).is_sound(), "a NUL");
+    }
+
+    #[test]
+    fn a_page_whose_lines_rows_or_furniture_do_not_fit_is_not_sound() {
+        let line = |start, end, bounds| Page {
+            lines: vec![PlacedLine {
+                start,
+                end,
+                bounds: Bounds(bounds),
+            }],
+            ..page("Über uns", &[])
+        };
+        assert!(line(0, 5, [0.1, 0.1, 0.9, 0.2]).is_sound());
+        assert!(
+            !line(1, 5, [0.1, 0.1, 0.9, 0.2]).is_sound(),
+            "inside a character"
+        );
+        assert!(
+            !line(0, 5, [0.1, 0.1, 1.9, 0.2]).is_sound(),
+            "beside the page"
+        );
+        assert!(!line(0, 5, [0.9, 0.1, 0.1, 0.2]).is_sound(), "inside out");
+        assert!(!line(0, 5, [f32::NAN, 0.1, 0.1, 0.2]).is_sound(), "nowhere");
+        let furniture = |range| Page {
+            furniture: vec![range],
+            ..page("Über uns", &[])
+        };
+        assert!(furniture(0..5).is_sound());
+        assert!(!furniture(0..99).is_sound());
+        let rows = |starts| Page {
+            rows: Some(Rows {
+                noun: "rows".to_owned(),
+                starts,
+            }),
+            ..page("Über uns", &[])
+        };
+        assert!(rows(vec![(0, 1), (6, 2)]).is_sound());
+        assert!(!rows(vec![(6, 1), (0, 2)]).is_sound(), "backwards");
+        assert!(!rows(vec![(1, 1)]).is_sound(), "inside a character");
     }
 }

@@ -187,8 +187,7 @@ async fn a_page_without_text_is_a_page_with_an_empty_text() {
         document.pages,
         [Page {
             number: 1,
-            text: String::new(),
-            headings: vec![]
+            ..Page::default()
         }]
     );
 }
