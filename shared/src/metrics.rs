@@ -51,9 +51,9 @@ metrics! {
     counter Count ANSWER_TOKENS = "lectern_answer_tokens_total": "Tokens of answers, by generator and direction";
     histogram Seconds FIRST_TOKEN = "lectern_answer_first_token_seconds": "From a question being asked to the first token of its answer, by generator";
 
+    counter Count EMBEDDING_REUSED = "lectern_embedding_reused_total": "Passages whose text had a vector already";
     counter Count EMBEDDING_TOKENS = "lectern_embedding_tokens_total": "Tokens that went through the embedding model";
-    histogram Count EMBEDDING_BATCH = "lectern_embedding_batch_sequences": "Texts per batch that the embedding model is given";
-    histogram Seconds EMBEDDING_DURATION = "lectern_embedding_batch_duration_seconds": "How long the embedding model takes for a batch";
+    histogram Seconds EMBEDDING_DURATION = "lectern_embedding_duration_seconds": "How long the embedding model takes for a text";
     gauge Count EMBEDDING_INBOX = "lectern_embedding_inbox_sequences": "Sequences that wait for the embedding model";
 
     gauge Count DATABASE_CONNECTIONS = "lectern_database_connections": "Connections to PostgreSQL, by state";
@@ -66,12 +66,7 @@ const SECONDS: &[f64] = &[
 ];
 
 fn builder() -> Result<PrometheusBuilder, BuildError> {
-    PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
-        .set_buckets_for_metric(
-            Matcher::Full(EMBEDDING_BATCH.to_owned()),
-            &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0],
-        )
+    PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
 }
 
 /// Installs the recorder of a process that serves its own `/metrics`.

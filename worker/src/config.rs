@@ -114,7 +114,7 @@ pub struct EmbeddingSettings {
     /// fp32, or int8: twice as fast, but an index of its own
     #[arg(long, env = "LECTERN_MODEL_QUANTIZATION", default_value = "fp32")]
     pub model_quantization: Quantization,
-    /// Threads of the model; 0: as many as there are cores
+    /// Texts that are embedded at a time, each by a thread of its own; 0: as many as there are cores
     #[arg(long, env = "LECTERN_MODEL_THREADS", default_value_t = 0)]
     pub model_threads: usize,
     /// libonnxruntime.so, for the runtime `ort`
@@ -127,9 +127,6 @@ pub struct EmbeddingSettings {
     /// Passages that wait for the model, at the most
     #[arg(long, env = "LECTERN_EMBEDDING_INBOX_MAX", default_value_t = 256)]
     pub embedding_inbox_max: usize,
-    /// Passages per batch for the model, at the most: a question waits for one batch
-    #[arg(long, env = "LECTERN_EMBEDDING_BATCH_MAX", default_value_t = 8)]
-    pub embedding_batch_max: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -51,11 +51,7 @@ impl Context {
         // The model loads while the database wakes up.
         let (schema, embedder) = tokio::join!(
             crate::wait_for_schema(&pool, stop),
-            EmbedderHandle::spawn(
-                model_settings,
-                settings.embedding.embedding_inbox_max,
-                settings.embedding.embedding_batch_max,
-            )
+            EmbedderHandle::spawn(model_settings, settings.embedding.embedding_inbox_max,)
         );
         schema?;
         let embedder = embedder.context("the embedding model can't be loaded")?;

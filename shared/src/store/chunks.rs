@@ -10,6 +10,7 @@ use super::{
     jobs::{self, Claimed},
     models::ModelId,
 };
+use crate::ids::TenantId;
 
 /// A part of a page's text: `start..end` in characters (Unicode scalar values).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ pub struct NewChunk {
     pub text: String,
     pub tokens: i32,
     /// SHA-256 of the text that was embedded.
-    pub embedded_sha256: [u8; 32],
+    pub embedded_sha256: TextHash,
     /// Of the model's dimensions, normalised to length 1.
     pub embedding: Vec<f32>,
 }
@@ -173,6 +174,37 @@ pub async fn insert_pages(
     .await?;
     tx.commit().await?;
     Ok(inserted.rows_affected() > 0 || numbers.is_empty())
+}
+
+/// SHA-256 of a text that was embedded.
+pub type TextHash = [u8; 32];
+
+/// The vectors that some of these texts have already, wherever in the tenant's documents they stand.
+///
+/// # Errors
+/// When the database fails.
+pub async fn vectors_of(
+    pool: &PgPool,
+    tenant: TenantId,
+    model: ModelId,
+    texts: &[TextHash],
+) -> Result<Vec<(TextHash, Vec<f32>)>> {
+    let wanted: Vec<Vec<u8>> = texts.iter().map(|hash| hash.to_vec()).collect();
+    let rows = sqlx::query!(
+        r#"select distinct on (embedded_sha256) embedded_sha256 as "hash!", embedding as "embedding: HalfVector"
+           from chunks
+           where tenant_id = $1 and embedded_sha256 = any($2) and model_id = $3"#,
+        tenant.0,
+        &wanted,
+        model.0,
+    )
+    .fetch_all(pool)
+    .await?;
+    let known = rows.into_iter().filter_map(|row| {
+        let numbers = row.embedding.to_vec().into_iter().map(f32::from);
+        Some((row.hash.try_into().ok()?, numbers.collect()))
+    });
+    Ok(known.collect())
 }
 
 /// How many chunks there are in all, visible or not; counts up to `limit` and no further.

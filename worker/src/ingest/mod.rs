@@ -3,14 +3,14 @@
 pub mod chunk;
 pub mod parse;
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use lectern_shared::{
     events::{name, payload::IngestDone},
     failure::Failure,
     metrics,
     store::{
-        chunks::{self, NewChunk, NewPage},
+        chunks::{self, NewChunk, NewPage, TextHash},
         documents::{self, Completion, ForIngest},
         index,
         jobs::Claimed,
@@ -173,32 +173,79 @@ async fn embed_and_store(
     let total = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
     let mut done = 0_u32;
     report.progress(0, total).await;
-    for window in chunks.chunks(WINDOW) {
-        let texts = window.iter().map(|chunk| chunk.text.clone()).collect();
-        let vectors = context.embedder.embed_passages(texts).await?;
-        let rows = (done..)
-            .zip(window)
-            .zip(vectors)
-            .map(|((ordinal, chunk), embedding)| row(ordinal, chunk, embedding));
-        if !chunks::insert(&context.pool, job, document, context.model, rows.collect()).await? {
+    let mut windows = chunks.chunks(WINDOW);
+    let mut embedded = embed(context, document, windows.next().unwrap_or_default()).await?;
+    while !embedded.is_empty() {
+        let count = u32::try_from(embedded.len()).unwrap_or(u32::MAX);
+        let rows = (done..).zip(embedded).map(|(ordinal, row)| NewChunk {
+            ordinal: ordinal.cast_signed(),
+            ..row
+        });
+        let write = chunks::insert(&context.pool, job, document, context.model, rows.collect());
+        // The model works on the next window while this one is written.
+        let (written, next) = tokio::join!(
+            write,
+            embed(context, document, windows.next().unwrap_or_default())
+        );
+        if !written? {
             return Err(JobError::LeaseLost);
         }
-        done += u32::try_from(window.len()).unwrap_or(u32::MAX);
+        embedded = next?;
+        done += count;
         report.progress(done, total).await;
     }
     ::metrics::counter!(metrics::CHUNKS).increment(total.into());
     Ok(())
 }
 
-fn row(ordinal: u32, chunk: &Chunk, embedding: Vec<f32>) -> NewChunk {
+/// The chunks with their vectors. Text that has a vector already, in an earlier version of the document for instance,
+/// gets that one; equal texts are embedded once.
+async fn embed(
+    context: &Context,
+    document: &ForIngest,
+    chunks: &[Chunk],
+) -> Result<Vec<NewChunk>, JobError> {
+    if chunks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let hashes: Vec<TextHash> = chunks
+        .iter()
+        .map(|chunk| Sha256::digest(&chunk.text).into())
+        .collect();
+    let known = chunks::vectors_of(&context.pool, document.tenant, context.model, &hashes).await?;
+    let mut vectors: HashMap<TextHash, Vec<f32>> = known.into_iter().collect();
+    let mut missing: Vec<(TextHash, &Chunk)> = Vec::new();
+    for (hash, chunk) in hashes.iter().zip(chunks) {
+        if !vectors.contains_key(hash) {
+            // Taken by the first chunk of this text.
+            vectors.insert(*hash, Vec::new());
+            missing.push((*hash, chunk));
+        }
+    }
+    let reused = chunks.len() - missing.len();
+    ::metrics::counter!(metrics::EMBEDDING_REUSED).increment(reused as u64);
+    let texts = missing
+        .iter()
+        .map(|(_, chunk)| chunk.text.clone())
+        .collect();
+    let embedded = context.embedder.embed_passages(texts).await?;
+    vectors.extend(missing.iter().map(|(hash, _)| *hash).zip(embedded));
+    let rows = hashes
+        .into_iter()
+        .zip(chunks)
+        .map(|(hash, chunk)| row(chunk, hash, vectors[&hash].clone()));
+    Ok(rows.collect())
+}
+
+fn row(chunk: &Chunk, embedded_sha256: TextHash, embedding: Vec<f32>) -> NewChunk {
     NewChunk {
-        ordinal: ordinal.cast_signed(),
+        ordinal: 0,
         page_first: chunk.page_first().cast_signed(),
         page_last: chunk.page_last().cast_signed(),
         spans: chunk.spans.clone(),
         heading: chunk.heading.clone(),
         place: chunk.place.clone(),
-        embedded_sha256: Sha256::digest(&chunk.text).into(),
+        embedded_sha256,
         text: chunk.text.clone(),
         tokens: i32::try_from(chunk.tokens).unwrap_or(i32::MAX),
         embedding,

@@ -3,9 +3,8 @@
 use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-/// A model that can't be loaded, or a batch that failed.
+/// A model that can't be loaded, or a text that it failed on.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedError {
     #[error("cannot read {path}")]
@@ -40,11 +39,7 @@ pub enum EmbedError {
     #[error("the model runtime panicked: {message}")]
     Panicked { message: String },
 
-    /// The text shared a batch with others, whose callers got the same error.
-    #[error("the batch could not be embedded")]
-    Batch(#[source] Arc<EmbedError>),
-
-    #[error("the model thread has ended")]
+    #[error("the model's threads have ended")]
     ThreadEnded,
 }
 

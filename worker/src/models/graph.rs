@@ -13,7 +13,6 @@ const MICROSOFT_DOMAIN: &str = "com.microsoft";
 pub(super) enum Element {
     Float = 1,
     Int8 = 3,
-    Int32 = 6,
     Int64 = 7,
 }
 

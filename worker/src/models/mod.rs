@@ -15,7 +15,6 @@ mod tokens;
 mod weights;
 
 mod onnx_runtime;
-mod runs;
 
 mod onnx;
 mod quantize;
@@ -42,14 +41,13 @@ pub trait Embedder: Send {
     /// What the vectors are made with; constant over the embedder's life.
     fn identity(&self) -> &ModelIdentity;
 
-    /// One vector per text, in the order given: `identity().dimensions` numbers of L2 norm 1.
+    /// The text's vector: `identity().dimensions` numbers of L2 norm 1.
     ///
-    /// Text past the model's `max_tokens` has no influence on its vector. No texts give no vectors.
+    /// Text past the model's `max_tokens` has no influence on it.
     ///
     /// # Errors
-    /// When the runtime fails; the texts themselves can't be at fault, so that a retry is
-    /// worthwhile.
-    fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError>;
+    /// When the runtime fails; the text itself can't be at fault, so that a retry is worthwhile.
+    fn embed(&mut self, text: &str) -> Result<Vec<f32>, EmbedError>;
 }
 
 /// What runs the model.
@@ -65,10 +63,7 @@ pub enum Runtime {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Quantization {
     Fp32,
-    /// Weights as 8-bit integers: smaller and faster, with slightly other vectors.
-    ///
-    /// Activations are rounded by the range that they have in a batch, so that the last digits of
-    /// a vector depend on what it shared the batch with.
+    /// Weights and what is multiplied with them as 8-bit integers: smaller and faster, with slightly other vectors.
     Int8,
 }
 
@@ -88,7 +83,7 @@ pub struct ModelSettings {
     pub dir: PathBuf,
     pub runtime: Runtime,
     pub quantization: Quantization,
-    /// Threads that share one batch.
+    /// Texts that are embedded at a time, each by a thread and a session of its own.
     pub threads: usize,
     /// `libonnxruntime.so`, 1.24 or newer. One library serves the whole process: the first one
     /// loaded.

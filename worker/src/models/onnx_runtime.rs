@@ -11,10 +11,11 @@ use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::Tensor;
 
-use super::tokens::{TokenBatch, TokenCounter};
-use super::{
-    EmbedError, Embedder, ModelFolder, ModelIdentity, ModelSettings, Quantization, onnx, runs,
-};
+use lectern_shared::metrics::EMBEDDING_TOKENS;
+use metrics::counter;
+
+use super::tokens::TokenCounter;
+use super::{EmbedError, Embedder, ModelFolder, ModelIdentity, ModelSettings, Quantization, onnx};
 
 pub(super) struct OnnxEmbedder {
     identity: ModelIdentity,
@@ -44,31 +45,19 @@ impl Embedder for OnnxEmbedder {
         &self.identity
     }
 
-    fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let Self {
-            identity,
-            tokens,
-            session,
-        } = self;
-        runs::embed_in_runs(tokens, texts, |batch| {
-            run(session, identity.dimensions, batch).map_err(EmbedError::runtime)
-        })
+    fn embed(&mut self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        let ids = self.tokens.encode(text)?;
+        counter!(EMBEDDING_TOKENS).increment(ids.len() as u64);
+        run(&mut self.session, ids).map_err(EmbedError::runtime)
     }
 }
 
-/// Runs one batch through the graph of [`onnx::model`].
-fn run(session: &mut Session, dimensions: u16, batch: TokenBatch) -> ort::Result<Vec<Vec<f32>>> {
-    let shape = [batch.rows, batch.columns];
-    let inputs = ort::inputs![
-        onnx::TOKEN_IDS => Tensor::from_array((shape, batch.ids))?,
-        onnx::ATTENTION_MASK => Tensor::from_array((shape, batch.mask))?,
-    ];
-    let outputs = session.run(inputs)?;
+/// Runs one text through the graph of [`onnx::model`].
+fn run(session: &mut Session, ids: Vec<i64>) -> ort::Result<Vec<f32>> {
+    let ids = Tensor::from_array(([1, ids.len()], ids))?;
+    let outputs = session.run(ort::inputs![onnx::TOKEN_IDS => ids])?;
     let (_, numbers) = outputs[onnx::SENTENCE_VECTORS].try_extract_tensor::<f32>()?;
-    Ok(numbers
-        .chunks_exact(dimensions.into())
-        .map(<[f32]>::to_vec)
-        .collect())
+    Ok(numbers.to_vec())
 }
 
 /// The process's one ONNX Runtime. `ort` allows a single environment, and a dropped one can't be
@@ -102,10 +91,9 @@ fn session_builder(
 ) -> ort::Result<SessionBuilder> {
     let builder = Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::Level3)?
-        .with_intra_threads(settings.threads)?
-        // Spinning threads would take the cores from PostgreSQL and the parsers between batches.
-        .with_intra_op_spinning(false)?
-        // Patterns are kept per shape of input, and ours differ from batch to batch.
+        // The thread that calls: sessions beside each other do more than threads that share one.
+        .with_intra_threads(1)?
+        // Patterns are kept per shape of input, and ours differ from text to text.
         .with_memory_pattern(false)?;
     Ok(match settings.quantization {
         // Where the graph's external data is: a model that comes as bytes has no folder of its own.
@@ -116,9 +104,7 @@ fn session_builder(
                 beside,
             )?
         }
-        // Without VNNI, the fast product of unsigned by signed bytes overflows 16 bits; with VNNI
-        // this changes nothing.
-        Quantization::Int8 => builder.with_precise_qmm()?,
+        Quantization::Int8 => builder,
     })
 }
 

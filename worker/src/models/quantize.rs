@@ -1,4 +1,8 @@
-//! Rounds matrices to 8-bit integers, each row with a scale of its own.
+//! Rounds matrices to small integers, each row with a scale of its own.
+//!
+//! They fill 7 of their 8 bits: two products of a signed 7-bit and an unsigned 8-bit number always fit into 16 bits, in
+//! which processors without VNNI instructions add them up. With full 8 bits the sum can overflow there, or must take a
+//! slower way, and the same text would have different vectors on different processors.
 //!
 //! Symmetric: zero stays zero and no offset is needed. One scale per row, that is per output of a
 //! linear layer, keeps a row of large weights from costing the others their precision. Source:
@@ -7,6 +11,9 @@
 
 use super::EmbedError;
 use super::weights::Weights;
+
+/// The largest of the integers; 255 * 63 + 255 * 63 is less than 2^15.
+const INTEGER_MAX: f32 = 63.0;
 
 /// A matrix `[rows, columns]` whose entries are `integers[row * columns + column] * scales[row]`.
 #[derive(Debug, Default)]
@@ -39,7 +46,11 @@ impl QuantizedMatrix {
             .iter()
             .fold(0.0_f32, |largest, number| largest.max(number.abs()));
         // A row of zeros, as unused words of a vocabulary have, gets any scale but zero.
-        let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+        let scale = if largest > 0.0 {
+            largest / INTEGER_MAX
+        } else {
+            1.0
+        };
         self.integers
             .extend(row.iter().map(|number| (number / scale).round() as i8));
         self.scales.push(scale);
@@ -74,10 +85,10 @@ mod tests {
     #[test]
     fn each_row_is_scaled_by_its_own_largest_number() {
         let mut matrix = QuantizedMatrix::default();
-        matrix.push_row(&[1.27, -0.635, 0.0]);
+        matrix.push_row(&[0.63, -0.315, 0.0]);
         matrix.push_row(&[0.0, 0.0, 0.0]);
-        matrix.push_row(&[-254.0, 2.0, 127.0]);
-        assert_eq!(matrix.integers, [127, -64, 0, 0, 0, 0, -127, 1, 64]);
+        matrix.push_row(&[-126.0, 2.0, 63.0]);
+        assert_eq!(matrix.integers, [63, -32, 0, 0, 0, 0, -63, 1, 32]);
         assert_eq!(matrix.scales, [0.01, 1.0, 2.0]);
     }
 

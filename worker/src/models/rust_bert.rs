@@ -9,8 +9,11 @@ use rust_bert::bert::{BertConfig, BertEmbeddings, BertModel};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use super::tokens::{TokenBatch, TokenCounter};
-use super::{EmbedError, Embedder, ModelFolder, ModelIdentity, ModelSettings, Quantization, runs};
+use lectern_shared::metrics::EMBEDDING_TOKENS;
+use metrics::counter;
+
+use super::tokens::TokenCounter;
+use super::{EmbedError, Embedder, ModelFolder, ModelIdentity, ModelSettings, Quantization};
 
 /// What rust-bert's embeddings have built in, whatever `config.json` says.
 const LAYER_NORM_EPS: f32 = 1e-12;
@@ -41,7 +44,7 @@ impl RustBertEmbedder {
                 "rust-bert assumes a layer_norm_eps of 1e-12: choose the runtime `ort`",
             );
         }
-        tch::set_num_threads(settings.threads.try_into().unwrap_or(i32::MAX));
+        tch::set_num_threads(1);
 
         let config = BertConfig::from_file(folder.file("config.json"));
         let mut variables = VarStore::new(Device::Cpu);
@@ -65,26 +68,22 @@ impl Embedder for RustBertEmbedder {
         &self.identity
     }
 
-    fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
-        runs::embed_in_runs(&self.tokens, texts, |batch| {
-            tch::no_grad(|| run(&self.model, &batch))
-        })
+    fn embed(&mut self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        let ids = self.tokens.encode(text)?;
+        counter!(EMBEDDING_TOKENS).increment(ids.len() as u64);
+        tch::no_grad(|| run(&self.model, &ids))
     }
 }
 
-/// Mean over the tokens of each text, padding left out, scaled to length 1: what the graph for ONNX
-/// Runtime does.
-fn run(model: &BertModel<BertEmbeddings>, batch: &TokenBatch) -> Result<Vec<Vec<f32>>, EmbedError> {
-    let matrix = |numbers: &[i64]| {
-        Tensor::from_slice(numbers).view([batch.rows as i64, batch.columns as i64])
-    };
-    let (ids, mask) = (matrix(&batch.ids), matrix(&batch.mask));
+/// Mean over the tokens, scaled to length 1: what the graph for ONNX Runtime does.
+fn run(model: &BertModel<BertEmbeddings>, ids: &[i64]) -> Result<Vec<f32>, EmbedError> {
+    let ids = Tensor::from_slice(ids).unsqueeze(0);
     let output = model
-        .forward_t(Some(&ids), Some(&mask), None, None, None, None, None, false)
+        .forward_t(Some(&ids), None, None, None, None, None, None, false)
         .map_err(EmbedError::runtime)?;
-
-    let mask = mask.unsqueeze(-1).to_kind(Kind::Float);
-    let sum = (output.hidden_state * mask).sum_dim_intlist(1, false, Kind::Float);
-    let norm = sum.norm_scalaropt_dim(2, 1, true);
+    let sum = output
+        .hidden_state
+        .sum_dim_intlist([0_i64, 1].as_slice(), false, Kind::Float);
+    let norm = sum.norm();
     Vec::try_from(sum / norm).map_err(EmbedError::runtime)
 }

@@ -1,85 +1,141 @@
-//! The model on a thread of its own, behind an inbox that async code can wait for.
+//! The model on threads of its own, behind an inbox that async code can wait for.
 //!
-//! A run of the model blocks for up to a quarter of a second, which a runtime thread must not. All
-//! callers share one model: their passages are pooled and batched by length, and questions go
-//! before all passages, so that a question waits for the batch that is running and for no more,
-//! however much is being ingested.
+//! A run of the model blocks for some tens of milliseconds, which a runtime thread must not. Each thread has a session
+//! of its own and takes one text at a time from the inbox that all callers share. Texts aren't batched: on a processor
+//! a batch gains nothing over one text of ordinary length, it is computed to the length of its longest, and the
+//! runtime's quick attention takes no padding. Several threads with a text each beat several threads that share one.
+//! And a question goes before all passages, so that it waits for the passage that is running and for no more, however
+//! much is being ingested.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use lectern_shared::metrics::{EMBEDDING_BATCH, EMBEDDING_DURATION, EMBEDDING_INBOX};
+use lectern_shared::metrics::{EMBEDDING_DURATION, EMBEDDING_INBOX};
 use metrics::{gauge, histogram};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 use super::waiting::{Lane, Sequence, Waiting};
 use super::{EmbedError, Embedder, ModelIdentity, ModelSettings, load};
 
-/// Embeds texts on the model's thread; clones share the thread, which ends when the last one is
-/// dropped.
+/// Embeds texts on the model's threads; clones share them, and they end when the last one is dropped.
 ///
 /// Dropping a call's future takes its texts out of the inbox.
 #[derive(Debug, Clone)]
 pub struct EmbedderHandle {
     identity: Arc<ModelIdentity>,
-    /// Not bounded by itself: each sequence holds a place of its lane.
-    inbox: mpsc::UnboundedSender<Sequence>,
+    inbox: Arc<OpenInbox>,
     /// Lanes have places of their own, so that passages can't fill up the inbox before a question.
     question_places: Arc<Semaphore>,
     passage_places: Arc<Semaphore>,
 }
 
+/// The callers' end of the inbox, which closes with the last of them.
+#[derive(Debug)]
+struct OpenInbox(Arc<Inbox>);
+
+impl Drop for OpenInbox {
+    fn drop(&mut self) {
+        self.0.state().is_closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+/// What callers and the model's threads share.
+#[derive(Debug, Default)]
+struct Inbox {
+    state: Mutex<InboxState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct InboxState {
+    /// Not bounded by itself: each sequence holds a place of its lane.
+    waiting: Waiting,
+    is_closed: bool,
+}
+
+impl Inbox {
+    /// Nothing panics while it holds the lock, and a queue is sound after each of its steps.
+    fn state(&self) -> MutexGuard<'_, InboxState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, sequence: Sequence) {
+        self.state().waiting.add(sequence);
+        self.changed.notify_one();
+    }
+
+    /// Waits for the next text; none when the last caller is gone.
+    fn take(&self) -> Option<Sequence> {
+        let mut state = self.state();
+        loop {
+            let next = state.waiting.take();
+            gauge!(EMBEDDING_INBOX).set(state.waiting.len() as f64);
+            if next.is_some() || state.is_closed {
+                return next;
+            }
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
 impl EmbedderHandle {
-    /// Starts the thread and loads the model on it; returns when it is ready.
+    /// Starts `settings.threads` threads and loads the model on each; returns when all are ready.
     ///
-    /// Of each lane, at most `inbox_sequences_max` texts wait or run at a time; further calls wait
-    /// for a place. A batch has at most `batch_sequences_max` texts: 8 is as fast as any, and what
-    /// a question may have to wait for.
+    /// Of each lane, at most `inbox_sequences_max` texts wait or run at a time; further calls wait for a place.
     ///
     /// # Errors
     /// Those of [`load`].
     pub async fn spawn(
         settings: ModelSettings,
         inbox_sequences_max: usize,
-        batch_sequences_max: usize,
     ) -> Result<Self, EmbedError> {
-        Self::spawn_with(
-            move || load(&settings),
-            inbox_sequences_max,
-            batch_sequences_max,
-        )
-        .await
+        let threads = settings.threads;
+        Self::spawn_with(move || load(&settings), threads, inbox_sequences_max).await
     }
 
     async fn spawn_with(
-        load: impl FnOnce() -> Result<Box<dyn Embedder>, EmbedError> + Send + 'static,
+        load: impl Fn() -> Result<Box<dyn Embedder>, EmbedError> + Send + Sync + 'static,
+        threads: usize,
         inbox_sequences_max: usize,
-        batch_sequences_max: usize,
     ) -> Result<Self, EmbedError> {
-        let (inbox, receiver) = mpsc::unbounded_channel();
-        let (loaded, identity) = oneshot::channel();
-        let main = move || match catch_panic(load) {
-            Ok(embedder) => {
-                // The caller may have given up meanwhile; then the inbox is closed as well and the
-                // thread ends.
-                let _ = loaded.send(Ok(embedder.identity().clone()));
-                serve(embedder, receiver, batch_sequences_max.max(1));
-            }
-            Err(error) => {
-                let _ = loaded.send(Err(error));
-            }
-        };
-        thread::Builder::new()
-            .name("embedder".to_owned())
-            .spawn(main)
-            .map_err(EmbedError::runtime)?;
-        let identity = identity.await.map_err(|_| EmbedError::ThreadEnded)??;
+        let inbox = Arc::new(Inbox::default());
+        // Closes the inbox on the way out if a thread fails, and so ends the others.
+        let open = Arc::new(OpenInbox(inbox.clone()));
+        let load = Arc::new(load);
+        let mut loading = Vec::new();
+        for number in 0..threads.max(1) {
+            let (loaded, identity) = oneshot::channel();
+            let (inbox, load) = (inbox.clone(), load.clone());
+            let main = move || match catch_panic(|| load()) {
+                Ok(embedder) => {
+                    // The caller may have given up meanwhile; then the inbox is closed and the thread ends.
+                    let _ = loaded.send(Ok(embedder.identity().clone()));
+                    serve(embedder, &inbox);
+                }
+                Err(error) => {
+                    let _ = loaded.send(Err(error));
+                }
+            };
+            thread::Builder::new()
+                .name(format!("embedder-{number}"))
+                .spawn(main)
+                .map_err(EmbedError::runtime)?;
+            loading.push(identity);
+        }
+        let mut identity = None;
+        for loaded in loading {
+            identity = Some(loaded.await.map_err(|_| EmbedError::ThreadEnded)??);
+        }
         let places = || Arc::new(Semaphore::new(inbox_sequences_max.max(1)));
         Ok(Self {
-            identity: Arc::new(identity),
-            inbox,
+            identity: Arc::new(identity.ok_or(EmbedError::ThreadEnded)?),
+            inbox: open,
             question_places: places(),
             passage_places: places(),
         })
@@ -92,7 +148,7 @@ impl EmbedderHandle {
     /// The vector of a question, which goes before all passages.
     ///
     /// # Errors
-    /// When the model fails on the batch or its thread has ended.
+    /// When the model fails on it or its threads have ended.
     pub async fn embed_question(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
         let reply = self.send(Lane::Question, text.to_owned()).await?;
         reply.await.map_err(|_| EmbedError::ThreadEnded)?
@@ -102,8 +158,7 @@ impl EmbedderHandle {
     /// its own.
     ///
     /// # Errors
-    /// When the model fails on a batch with one of them or its thread has ended. The others'
-    /// vectors are lost then.
+    /// When the model fails on one of them or its threads have ended. The others' vectors are lost then.
     pub async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         let mut replies = Vec::with_capacity(texts.len());
         for text in texts {
@@ -132,74 +187,30 @@ impl EmbedderHandle {
             .await
             .map_err(|_| EmbedError::ThreadEnded)?;
         let (reply, receiver) = oneshot::channel();
-        let sequence = Sequence {
+        self.inbox.0.add(Sequence {
             text,
             lane,
             reply,
             _place: place,
-        };
-        self.inbox
-            .send(sequence)
-            .map_err(|_| EmbedError::ThreadEnded)?;
+        });
         Ok(receiver)
     }
 }
 
-/// The thread's loop, until the last handle is gone.
-fn serve(
-    mut embedder: Box<dyn Embedder>,
-    mut inbox: mpsc::UnboundedReceiver<Sequence>,
-    batch_sequences_max: usize,
-) {
-    let mut waiting = Waiting::default();
-    while let Some(first) = inbox.blocking_recv() {
-        waiting.add(first);
-        while !waiting.is_empty() {
-            // All that has come in meanwhile: a question among it goes next, and lengths are chosen
-            // from among all.
-            while let Ok(sequence) = inbox.try_recv() {
-                waiting.add(sequence);
-            }
-            waiting.forget_abandoned();
-            let batch = waiting.take_batch(batch_sequences_max);
-            gauge!(EMBEDDING_INBOX).set(waiting.len() as f64);
-            if !batch.is_empty() {
-                embed(embedder.as_mut(), batch);
-            }
-        }
-    }
-}
-
-/// Embeds a batch and answers its callers.
-fn embed(embedder: &mut dyn Embedder, batch: Vec<Sequence>) {
-    let texts: Vec<&str> = batch
-        .iter()
-        .map(|sequence| sequence.text.as_str())
-        .collect();
-    let started = Instant::now();
-    let result = catch_panic(|| embedder.embed(&texts));
-    histogram!(EMBEDDING_BATCH).record(batch.len() as f64);
-    histogram!(EMBEDDING_DURATION).record(started.elapsed());
-
-    // A reply that can't be delivered is that of a caller who has left.
-    match result {
-        Ok(vectors) => {
-            for (sequence, vector) in batch.into_iter().zip(vectors) {
-                let _ = sequence.reply.send(Ok(vector));
-            }
-        }
-        Err(error) => {
-            let error = Arc::new(error);
-            for sequence in batch {
-                let _ = sequence.reply.send(Err(EmbedError::Batch(error.clone())));
-            }
-        }
+/// A thread's loop, until the last handle is gone.
+fn serve(mut embedder: Box<dyn Embedder>, inbox: &Inbox) {
+    while let Some(sequence) = inbox.take() {
+        let started = Instant::now();
+        let result = catch_panic(|| embedder.embed(&sequence.text));
+        histogram!(EMBEDDING_DURATION).record(started.elapsed());
+        // A reply that can't be delivered is that of a caller who has left.
+        let _ = sequence.reply.send(result);
     }
 }
 
 /// Makes a panic of the runtime an error of the work that it struck: the thread serves others too.
 ///
-/// What the runtime may leave half done are its own buffers, which each batch writes anew.
+/// What the runtime may leave half done are its own buffers, which each text writes anew.
 fn catch_panic<T>(work: impl FnOnce() -> Result<T, EmbedError>) -> Result<T, EmbedError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let message = panic
@@ -219,14 +230,15 @@ fn catch_panic<T>(work: impl FnOnce() -> Result<T, EmbedError>) -> Result<T, Emb
 mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
 
+    use tokio::sync::mpsc;
+
     use super::*;
 
-    /// Gives each text its length as its vector, and stops before each batch until the test lets it
-    /// go on.
+    /// Gives each text its length as its vector, and stops before each until the test lets it go on.
     struct Stepping {
         identity: ModelIdentity,
-        begun: mpsc::UnboundedSender<Vec<String>>,
-        go_on: Receiver<()>,
+        begun: mpsc::UnboundedSender<String>,
+        go_on: Arc<Mutex<Receiver<()>>>,
     }
 
     impl Embedder for Stepping {
@@ -234,26 +246,25 @@ mod tests {
             &self.identity
         }
 
-        fn embed(&mut self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
-            let mut batch: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
-            batch.sort();
-            self.begun.send(batch).unwrap();
-            self.go_on.recv().unwrap();
-            assert!(!texts.contains(&"panic"), "told to panic");
-            Ok(texts.iter().map(|text| vec![text.len() as f32]).collect())
+        fn embed(&mut self, text: &str) -> Result<Vec<f32>, EmbedError> {
+            self.begun.send(text.to_owned()).unwrap();
+            self.go_on.lock().unwrap().recv().unwrap();
+            assert_ne!(text, "panic", "told to panic");
+            Ok(vec![text.len() as f32])
         }
     }
 
     struct Bench {
         embedder: EmbedderHandle,
-        begun: mpsc::UnboundedReceiver<Vec<String>>,
+        begun: mpsc::UnboundedReceiver<String>,
         go_on: Sender<()>,
     }
 
     impl Bench {
-        async fn start(inbox_sequences_max: usize, batch_sequences_max: usize) -> Self {
+        async fn start(threads: usize, inbox_sequences_max: usize) -> Self {
             let (begun_sender, begun) = mpsc::unbounded_channel();
             let (go_on, go_on_receiver) = channel();
+            let go_on_receiver = Arc::new(Mutex::new(go_on_receiver));
             let identity = ModelIdentity {
                 name: "stepping".to_owned(),
                 revision: String::new(),
@@ -262,17 +273,16 @@ mod tests {
                 quantization: "fp32".to_owned(),
                 max_tokens: 256,
             };
-            let load = || -> Result<Box<dyn Embedder>, EmbedError> {
+            let load = move || -> Result<Box<dyn Embedder>, EmbedError> {
                 Ok(Box::new(Stepping {
-                    identity,
-                    begun: begun_sender,
-                    go_on: go_on_receiver,
+                    identity: identity.clone(),
+                    begun: begun_sender.clone(),
+                    go_on: go_on_receiver.clone(),
                 }))
             };
-            let embedder =
-                EmbedderHandle::spawn_with(load, inbox_sequences_max, batch_sequences_max)
-                    .await
-                    .unwrap();
+            let embedder = EmbedderHandle::spawn_with(load, threads, inbox_sequences_max)
+                .await
+                .unwrap();
             Self {
                 embedder,
                 begun,
@@ -291,13 +301,18 @@ mod tests {
             tokio::spawn(async move { embedder.embed_passages(texts).await })
         }
 
-        /// The texts of the batch that has begun, sorted; it waits until `finish`.
-        async fn begun(&mut self) -> Vec<String> {
+        /// The text that has begun; it waits until `finish`.
+        async fn begun(&mut self) -> String {
             self.begun.recv().await.unwrap()
         }
 
         fn finish(&self) {
             self.go_on.send(()).unwrap();
+        }
+
+        fn assert_waiting_at_most(&self, count: usize) {
+            let waiting = self.embedder.inbox.0.state().waiting.len();
+            assert!(waiting <= count, "{waiting} wait");
         }
 
         /// Waits until all places of passages are taken but this many.
@@ -309,11 +324,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_question_waits_for_the_running_batch_only() {
-        let mut bench = Bench::start(64, 2).await;
-        let bulk = bench.passages(&["aa", "bb", "cc", "dd", "ee", "ff"]);
-        bench.until_places_left(58).await;
-        bench.begun().await;
+    async fn a_question_waits_for_the_running_passage_only() {
+        let mut bench = Bench::start(1, 64).await;
+        let bulk = bench.passages(&["aa", "bb", "cc"]);
+        bench.until_places_left(61).await;
+        assert_eq!(bench.begun().await, "aa");
 
         let embedder = bench.embedder.clone();
         let question = tokio::spawn(async move { embedder.embed_question("why?").await });
@@ -321,34 +336,30 @@ mod tests {
             tokio::task::yield_now().await;
         }
         bench.finish();
-        assert_eq!(bench.begun().await, ["why?"]);
+        assert_eq!(bench.begun().await, "why?");
         bench.finish();
         assert_eq!(question.await.unwrap().unwrap(), [4.0]);
         assert!(!bulk.is_finished());
     }
 
     #[tokio::test]
-    async fn passages_of_several_callers_share_batches_by_length_and_keep_their_order() {
-        let mut bench = Bench::start(64, 2).await;
-        let first = bench.passages(&["x"]);
-        bench.begun().await; // holds the model while the others come in
-        let one = bench.passages(&["aaaaaaaaaaaaaaa", "bbb"]);
-        bench.until_places_left(61).await;
-        let other = bench.passages(&["cccc", "dddddddddddddddd"]);
-        bench.until_places_left(59).await;
+    async fn as_many_texts_run_at_once_as_there_are_threads() {
+        let mut bench = Bench::start(2, 64).await;
+        let one = bench.passages(&["a", "bb", "ccc"]);
+        let mut begun = [bench.begun().await, bench.begun().await];
+        begun.sort();
+        assert_eq!(begun, ["a", "bb"]);
+        assert!(bench.begun.try_recv().is_err(), "a third runs");
         bench.finish();
-        assert_eq!(bench.begun().await, ["aaaaaaaaaaaaaaa", "dddddddddddddddd"]);
+        assert_eq!(bench.begun().await, "ccc");
         bench.finish();
-        assert_eq!(bench.begun().await, ["bbb", "cccc"]);
         bench.finish();
-        assert_eq!(one.await.unwrap().unwrap(), [[15.0], [3.0]]);
-        assert_eq!(other.await.unwrap().unwrap(), [[4.0], [16.0]]);
-        assert_eq!(first.await.unwrap().unwrap(), [[1.0]]);
+        assert_eq!(one.await.unwrap().unwrap(), [[1.0], [2.0], [3.0]]);
     }
 
     #[tokio::test]
     async fn texts_whose_caller_has_left_are_not_embedded() {
-        let mut bench = Bench::start(64, 2).await;
+        let mut bench = Bench::start(1, 64).await;
         let _running = bench.passages(&["x"]);
         bench.begun().await;
         let leaver = bench.passages(&["aa", "bb", "cc"]);
@@ -358,7 +369,7 @@ mod tests {
         let stayer = bench.passages(&["dd"]);
         bench.until_places_left(59).await;
         bench.finish();
-        assert_eq!(bench.begun().await, ["dd"]);
+        assert_eq!(bench.begun().await, "dd");
         bench.finish();
         assert_eq!(stayer.await.unwrap().unwrap(), [[2.0]]);
         bench.until_places_left(64).await;
@@ -366,28 +377,24 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_texts_wait_than_there_are_places() {
-        let mut bench = Bench::start(3, 8).await;
+        let mut bench = Bench::start(1, 3).await;
         let passages = bench.passages(&["a", "b", "c", "d", "e"]);
-        let mut embedded = 0;
-        while embedded < 5 {
-            let batch = bench.begun().await;
-            assert!(batch.len() <= 3, "{batch:?}");
-            embedded += batch.len();
+        for _ in 0..5 {
+            bench.begun().await;
+            bench.assert_waiting_at_most(2);
             bench.finish();
         }
         assert_eq!(passages.await.unwrap().unwrap().len(), 5);
     }
 
     #[tokio::test]
-    async fn a_panic_fails_its_batch_and_the_next_one_is_embedded() {
-        let mut bench = Bench::start(64, 8).await;
+    async fn a_panic_fails_its_text_and_the_next_one_is_embedded() {
+        let mut bench = Bench::start(1, 64).await;
         let passages = bench.passages(&["panic"]);
         bench.begun().await;
         bench.finish();
-        let EmbedError::Batch(cause) = passages.await.unwrap().unwrap_err() else {
-            panic!("another error")
-        };
-        assert!(cause.to_string().contains("told to panic"), "{cause}");
+        let error = passages.await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("told to panic"), "{error}");
 
         let passages = bench.passages(&["fine"]);
         bench.begun().await;
@@ -397,7 +404,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_while_loading_is_an_error_of_spawn() {
-        let result = EmbedderHandle::spawn_with(|| panic!("no library"), 8, 8).await;
+        let result = EmbedderHandle::spawn_with(|| panic!("no library"), 2, 8).await;
         assert!(matches!(result, Err(EmbedError::Panicked { message }) if message == "no library"));
+    }
+
+    #[tokio::test]
+    async fn the_threads_end_with_the_last_handle() {
+        let bench = Bench::start(2, 8).await;
+        let inbox = Arc::downgrade(&bench.embedder.inbox.0);
+        drop(bench);
+        while inbox.upgrade().is_some() {
+            tokio::task::yield_now().await;
+        }
     }
 }

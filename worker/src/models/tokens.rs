@@ -2,7 +2,7 @@
 //!
 //! `tokenizer.json` often has truncation and padding baked in, at 128 tokens for all-MiniLM-L6-v2,
 //! and to that very length for every text. Both are switched off: truncation would make long texts
-//! look short to the chunker, and batches are padded to their longest text where they are built.
+//! look short to the chunker, and nothing needs padding, since texts are embedded one by one.
 
 use std::ops::Range;
 use std::path::Path;
@@ -82,9 +82,8 @@ impl TokenCounter {
     /// The token ids that the model reads of this text: cut to what it can, special tokens around
     /// them.
     ///
-    /// One text at a time: the library's batch call brings a thread pool, which would compete with
-    /// the model's.
-    pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>, EmbedError> {
+    /// As the models take them: 64 bits each.
+    pub(super) fn encode(&self, text: &str) -> Result<Vec<i64>, EmbedError> {
         let mut encoding = self
             .tokenizer
             .encode_fast(text, false)
@@ -94,51 +93,6 @@ impl TokenCounter {
             .tokenizer
             .post_process(encoding, None, true)
             .map_err(EmbedError::Tokenizer)?;
-        Ok(encoding.get_ids().to_vec())
-    }
-}
-
-/// Token ids of several texts in rows of equal length, as the model takes them: `[rows, columns]`
-/// in row order.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct TokenBatch {
-    pub(super) rows: usize,
-    pub(super) columns: usize,
-    pub(super) ids: Vec<i64>,
-    /// 1 for a token of the text, 0 for padding.
-    pub(super) mask: Vec<i64>,
-}
-
-impl TokenBatch {
-    /// Fills every row up to the longest.
-    pub(super) fn padded(rows: &[&[u32]]) -> Self {
-        let columns = rows.iter().map(|row| row.len()).max().unwrap_or(0);
-        let mut batch = Self {
-            rows: rows.len(),
-            columns,
-            ids: Vec::new(),
-            mask: Vec::new(),
-        };
-        for row in rows {
-            batch.ids.extend(row.iter().copied().map(i64::from));
-            batch.mask.extend(row.iter().map(|_| 1));
-            // Any id will do: the mask keeps padding out of attention and pooling.
-            batch.ids.resize(batch.ids.len() + columns - row.len(), 0);
-            batch.mask.resize(batch.ids.len(), 0);
-        }
-        batch
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shorter_rows_are_padded_to_the_longest_and_masked() {
-        let batch = TokenBatch::padded(&[&[101, 7, 102], &[101, 102]]);
-        assert_eq!((batch.rows, batch.columns), (2, 3));
-        assert_eq!(batch.ids, [101, 7, 102, 101, 102, 0]);
-        assert_eq!(batch.mask, [1, 1, 1, 1, 1, 0]);
+        Ok(encoding.get_ids().iter().copied().map(i64::from).collect())
     }
 }

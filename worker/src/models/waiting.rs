@@ -1,4 +1,6 @@
-//! The texts that wait for the model, and which of them go next.
+//! The texts that wait for the model, and which goes next.
+
+use std::collections::VecDeque;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -26,15 +28,15 @@ pub(super) enum Lane {
 /// Both lanes in order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    questions: Vec<Sequence>,
-    passages: Vec<Sequence>,
+    questions: VecDeque<Sequence>,
+    passages: VecDeque<Sequence>,
 }
 
 impl Waiting {
     pub(super) fn add(&mut self, sequence: Sequence) {
         match sequence.lane {
-            Lane::Question => self.questions.push(sequence),
-            Lane::Passage => self.passages.push(sequence),
+            Lane::Question => self.questions.push_back(sequence),
+            Lane::Passage => self.passages.push_back(sequence),
         }
     }
 
@@ -42,41 +44,18 @@ impl Waiting {
         self.questions.len() + self.passages.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Forgets the sequences whose callers have left.
-    pub(super) fn forget_abandoned(&mut self) {
-        self.questions
-            .retain(|sequence| !sequence.reply.is_closed());
-        self.passages.retain(|sequence| !sequence.reply.is_closed());
-    }
-
-    /// The next batch: questions alone while there are any, else the oldest passage and those
-    /// nearest to it in length, whoever sent them.
-    ///
-    /// Questions aren't filled up with passages: each row more would delay them. The oldest is
-    /// always in, so that no length waits for ever.
-    pub(super) fn take_batch(&mut self, sequences_max: usize) -> Vec<Sequence> {
-        if !self.questions.is_empty() {
-            let count = self.questions.len().min(sequences_max);
-            return self.questions.drain(..count).collect();
+    /// The oldest question, or the oldest passage if there is no question. Those whose callers have left are dropped on
+    /// the way.
+    pub(super) fn take(&mut self) -> Option<Sequence> {
+        loop {
+            let next = self
+                .questions
+                .pop_front()
+                .or_else(|| self.passages.pop_front())?;
+            if !next.reply.is_closed() {
+                return Some(next);
+            }
         }
-        let Some(oldest) = self.passages.first().map(|sequence| sequence.text.len()) else {
-            return Vec::new();
-        };
-        // Bytes stand in for tokens: counting those here would keep questions waiting for work on
-        // hundreds of passages.
-        let mut nearest: Vec<usize> = (0..self.passages.len()).collect();
-        nearest.sort_by_key(|&index| self.passages[index].text.len().abs_diff(oldest));
-        nearest.truncate(sequences_max);
-        // From the back, so that the indexes still to come stay right.
-        nearest.sort_unstable_by(|left, right| right.cmp(left));
-        nearest
-            .into_iter()
-            .map(|index| self.passages.remove(index))
-            .collect()
     }
 }
 
@@ -116,39 +95,24 @@ mod tests {
         (waiting, replies)
     }
 
-    fn taken(waiting: &mut Waiting, sequences_max: usize) -> Vec<String> {
-        let mut texts: Vec<_> = waiting
-            .take_batch(sequences_max)
-            .into_iter()
+    fn taken(waiting: &mut Waiting) -> Vec<String> {
+        std::iter::from_fn(|| waiting.take())
             .map(|sequence| sequence.text)
-            .collect();
-        texts.sort();
-        texts
+            .collect()
     }
 
     #[test]
-    fn questions_go_first_and_alone() {
-        let (mut waiting, _replies) = waiting(&["passage"], &["one?", "two?", "three?"]);
-        assert_eq!(taken(&mut waiting, 2), ["one?", "two?"]);
-        assert_eq!(taken(&mut waiting, 2), ["three?"]);
-        assert_eq!(taken(&mut waiting, 2), ["passage"]);
-        assert!(waiting.is_empty());
-    }
-
-    #[test]
-    fn the_oldest_passage_is_joined_by_those_of_like_length() {
-        let (mut waiting, _replies) = waiting(&["aaaa", "b", "ccccccccc", "ddddd", "ee"], &[]);
-        assert_eq!(taken(&mut waiting, 3), ["aaaa", "ddddd", "ee"]);
-        assert_eq!(taken(&mut waiting, 3), ["b", "ccccccccc"]);
-        assert!(taken(&mut waiting, 3).is_empty());
+    fn questions_go_first_each_lane_in_order_of_arrival() {
+        let (mut waiting, _replies) = waiting(&["first", "second"], &["one?", "two?"]);
+        assert_eq!(waiting.len(), 4);
+        assert_eq!(taken(&mut waiting), ["one?", "two?", "first", "second"]);
+        assert_eq!(waiting.len(), 0);
     }
 
     #[test]
     fn who_has_left_is_forgotten() {
         let (mut waiting, mut replies) = waiting(&["stays", "leaves"], &["leaves?"]);
         replies.truncate(1);
-        waiting.forget_abandoned();
-        assert_eq!(taken(&mut waiting, 8), ["stays"]);
-        assert!(waiting.is_empty());
+        assert_eq!(taken(&mut waiting), ["stays"]);
     }
 }
