@@ -72,6 +72,12 @@ pub struct ApiSettings {
     /// Bytes of an uploaded file, at the most
     #[arg(long, env = "LECTERN_UPLOAD_BYTES_MAX", default_value_t = 100 << 20)]
     pub upload_bytes_max: u64,
+    /// Bytes of an uploaded zip, at the most
+    #[arg(long, env = "LECTERN_IMPORT_BYTES_MAX", default_value_t = 1 << 30)]
+    pub import_bytes_max: u64,
+    /// Bytes of a document's metadata, at the most
+    #[arg(long, env = "LECTERN_METADATA_BYTES_MAX", default_value_t = 16 << 10)]
+    pub metadata_bytes_max: usize,
     /// How long an upload may pause
     #[arg(long, env = "LECTERN_UPLOAD_PAUSE_SECONDS_MAX", default_value_t = 30)]
     pub upload_pause_seconds_max: u32,

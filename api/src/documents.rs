@@ -1,4 +1,4 @@
-//! Documents: list, look at, read, delete, cancel, try again.
+//! Documents: look at, change, read, delete, cancel, try again, read anew.
 
 use axum::{
     Json,
@@ -11,19 +11,22 @@ use lectern_shared::{
     events::{AttachError, Publisher},
     failure::FailureReport,
     ids::DocumentId,
+    names,
     store::{
-        documents::{self, Deleted, Document},
+        documents::{self, Changes, Document},
         jobs::Cancel,
+        versions,
     },
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use tracing::info;
 
 use crate::{
     auth::Caller,
-    collections,
     error::{ApiError, Result},
-    extract::{Path, Query},
+    extract::{self, Path},
+    fields,
     observe::RequestId,
     state::AppState,
 };
@@ -35,12 +38,17 @@ pub(crate) struct DocumentView {
     collection: String,
     name: String,
     title: Option<String>,
+    source_url: Option<String>,
+    metadata: Value,
     media_type: String,
     bytes: i64,
     sha256: String,
-    /// `queued`, `processing`, `ready`, `failed` or `cancelled`.
+    /// Of the newest version: `queued`, `processing`, `ready`, `failed` or `cancelled`.
     state: String,
+    /// The version that searches see; 0 while there is none.
     version: i32,
+    /// The newest, which the file's type, size and hash are of.
+    wanted: i32,
     pages: Option<i32>,
     chunks: Option<i32>,
     notes: Vec<String>,
@@ -56,6 +64,8 @@ impl From<Document> for DocumentView {
             collection: document.collection,
             name: document.name,
             title: document.title,
+            source_url: document.source_url,
+            metadata: document.metadata,
             media_type: document.media_type,
             bytes: document.bytes,
             sha256: document
@@ -65,6 +75,7 @@ impl From<Document> for DocumentView {
                 .collect(),
             state: document.state,
             version: document.version,
+            wanted: document.wanted,
             pages: document.pages,
             chunks: document.chunks,
             notes: document.notes,
@@ -73,60 +84,6 @@ impl From<Document> for DocumentView {
             updated_at: document.updated_at,
         }
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ListQuery {
-    collection: Option<String>,
-    /// The `next` of the page before.
-    before: Option<DocumentId>,
-    limit: Option<u32>,
-}
-
-#[derive(Serialize)]
-pub(crate) struct List {
-    documents: Vec<DocumentView>,
-    /// Pass as `before` to get the next page; absent on the last.
-    next: Option<DocumentId>,
-}
-
-const LIST_MAX: u32 = 200;
-
-pub(crate) async fn list(
-    State(state): State<AppState>,
-    caller: Caller,
-    Query(query): Query<ListQuery>,
-) -> Result<Json<List>> {
-    let limit = query.limit.unwrap_or(50);
-    if limit == 0 || limit > LIST_MAX {
-        return Err(ApiError::Invalid(format!(
-            "The parameter `limit` goes from 1 to {LIST_MAX}."
-        )));
-    }
-    let collection = match &query.collection {
-        Some(name) => Some(collections::resolve(&state, caller.tenant, Some(name)).await?),
-        None => None,
-    };
-    // One more than wanted tells whether there is a next page.
-    let mut found = documents::list(
-        &state.pool,
-        caller.tenant,
-        collection,
-        query.before,
-        limit + 1,
-    )
-    .await?;
-    let has_next = found.len() > limit as usize;
-    found.truncate(limit as usize);
-    let next = found
-        .last()
-        .map(|document| document.id)
-        .filter(|_| has_next);
-    Ok(Json(List {
-        documents: found.into_iter().map(Into::into).collect(),
-        next,
-    }))
 }
 
 pub(crate) async fn find(state: &AppState, caller: Caller, id: DocumentId) -> Result<Document> {
@@ -143,23 +100,71 @@ pub(crate) async fn show(
     Ok(Json(find(&state, caller, id).await?.into()))
 }
 
-/// Deletes a document with all that was made from it. Its file goes with the job that is enqueued here.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Change {
+    name: Option<String>,
+    /// `null` takes it away; so it does of the next.
+    #[serde(default, deserialize_with = "present")]
+    title: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    source_url: Option<Option<String>>,
+    /// Replaces the whole object.
+    metadata: Option<Value>,
+}
+
+/// Tells `null` from a field that isn't there.
+fn present<'de, D: Deserializer<'de>>(
+    value: D,
+) -> std::result::Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
+/// `PATCH /api/v1/documents/{id}`
+pub(crate) async fn change(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<DocumentId>,
+    extract::Json(change): extract::Json<Change>,
+) -> Result<Json<DocumentView>> {
+    let name = change.name.map(|raw| {
+        names::path_name(&raw).ok_or_else(|| ApiError::Invalid("The field `name` is empty.".into()))
+    });
+    let metadata = change.metadata.map(|value| {
+        let bytes_max = state.settings.metadata_bytes_max;
+        if value.to_string().len() > bytes_max {
+            let text =
+                format!("The field `metadata` is longer than {bytes_max} bytes. Shorten it.");
+            return Err(ApiError::Invalid(text));
+        }
+        fields::metadata(value, "metadata")
+    });
+    let checked = |value: Option<Option<String>>, check: fn(&str) -> Result<String>| {
+        let checked = value.map(|value| value.as_deref().map(check).transpose());
+        checked.transpose()
+    };
+    let changes = Changes {
+        name: name.transpose()?,
+        title: checked(change.title, fields::title)?,
+        source_url: checked(change.source_url, fields::source_url)?,
+        metadata: metadata.transpose()?,
+    };
+    if !documents::change(&state.pool, caller.tenant, id, &changes).await? {
+        return Err(ApiError::NotFound("document"));
+    }
+    Ok(Json(find(&state, caller, id).await?.into()))
+}
+
+/// Deletes a document with all that was made from it. Its files go with a job that is enqueued here.
 pub(crate) async fn delete(
     State(state): State<AppState>,
     caller: Caller,
     RequestId(request): RequestId,
     Path(id): Path<DocumentId>,
 ) -> Result<StatusCode> {
-    let Deleted { purge, running } = documents::delete(
-        &state.pool,
-        caller.tenant,
-        id,
-        Some(&request),
-        &state.limits,
-    )
-    .await?
-    .ok_or(ApiError::NotFound("document"))?;
-    state.wake(purge).await;
+    let running = documents::delete(&state.pool, caller.tenant, id, Some(&request))
+        .await?
+        .ok_or(ApiError::NotFound("document"))?;
     for job in running {
         // Without the hint it is noticed at the next renewal of the lease.
         let _ = state.dispatcher.hint_cancel(job).await;
@@ -171,7 +176,7 @@ pub(crate) async fn delete(
 #[derive(Serialize)]
 pub(crate) struct Cancelling {
     /// `cancelled`, or `cancelling` while a worker puts its work down.
-    state: &'static str,
+    pub(crate) state: &'static str,
 }
 
 pub(crate) async fn cancel(
@@ -220,13 +225,38 @@ pub(crate) async fn retry(
     ))
 }
 
-/// The uploaded file, to be opened in the browser at a page (`…/file#page=3`).
+/// `POST /api/v1/documents/{id}/reingest`: reads the newest file again, as after a change of settings.
+pub(crate) async fn reingest(
+    State(state): State<AppState>,
+    caller: Caller,
+    RequestId(request): RequestId,
+    Path(id): Path<DocumentId>,
+) -> Result<(StatusCode, Json<DocumentView>)> {
+    let made = versions::reingest(
+        &state.pool,
+        caller.tenant,
+        id,
+        Some(&request),
+        &state.limits,
+    )
+    .await?
+    .ok_or(ApiError::NotFound("document"))?;
+    state.begin(made).await;
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(find(&state, caller, id).await?.into()),
+    ))
+}
+
+/// The file of the version that searches see, to be opened in the browser at a page (`…/file#page=3`).
 pub(crate) async fn file(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<DocumentId>,
 ) -> Result<(HeaderMap, Body)> {
-    let document = find(&state, caller, id).await?;
+    let document = documents::file(&state.pool, caller.tenant, id)
+        .await?
+        .ok_or(ApiError::NotFound("document"))?;
     let blob = state.blobs.stream(&document.blob_key).await?;
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_LENGTH, document.bytes.into());

@@ -36,6 +36,8 @@ pub(crate) enum ApiError {
     TookTooLong,
     #[error("not a supported type of file")]
     UnsupportedType,
+    #[error("not a zip")]
+    NotAZip,
     #[error("the upload is empty")]
     EmptyFile,
     #[error("the upload paused for too long")]
@@ -78,7 +80,7 @@ impl ApiError {
             Self::Invalid(_) | Self::EmptyFile => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } | Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Store(StoreError::QueueFull) => StatusCode::TOO_MANY_REQUESTS,
-            Self::UnsupportedType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedType | Self::NotAZip => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UploadTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooManyStreams | Self::NoWorker | Self::TookTooLong | Self::Events(_) => {
@@ -100,8 +102,9 @@ impl ApiError {
             Self::NoSuchRoute => ("no_such_route", "Not found", "There is nothing at this address. The API begins at /api/v1.".into()),
             Self::NoSuchMethod => ("method_not_allowed", "Method not allowed", "This address takes other methods: see the header `Allow`.".into()),
             Self::Invalid(detail) => ("invalid_request", "Invalid request", detail.clone()),
-            Self::TooLarge { bytes_max } => ("too_large", "Upload too large", format!("This server takes files of up to {bytes_max} bytes. Split the file, or raise LECTERN_UPLOAD_BYTES_MAX.")),
+            Self::TooLarge { bytes_max } => ("too_large", "Upload too large", format!("This server takes files of up to {bytes_max} bytes. Split the file, or raise LECTERN_UPLOAD_BYTES_MAX (of a zip: LECTERN_IMPORT_BYTES_MAX).")),
             Self::UnsupportedType => ("unsupported_type", "Unsupported type of file", "By its content this is not a PDF. Supported types: application/pdf. Convert the file and upload it again.".into()),
+            Self::NotAZip => ("unsupported_type", "Unsupported type of file", "By its content this is not a zip. Pack the files into one, or upload them one by one with POST /api/v1/documents.".into()),
             Self::BodyTooLarge => (
                 "too_large",
                 "Request too large",

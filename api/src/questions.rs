@@ -25,6 +25,7 @@ use crate::{
     collections,
     error::{ApiError, Result},
     extract::{self, Path, QuestionText},
+    fields,
     observe::RequestId,
     state::AppState,
     streams::{self, Subject},
@@ -40,6 +41,8 @@ pub(crate) struct Ask {
     /// Go on although nobody reads.
     #[serde(default)]
     pub(crate) background: bool,
+    /// Only documents whose metadata contain this object.
+    pub(crate) filter: Option<Value>,
 }
 
 /// Passages that an answer is made from, unless the question says otherwise.
@@ -56,6 +59,10 @@ pub(crate) async fn create(
     let text = QuestionText::new(&ask.question, state.settings.question_chars_max)?;
     let passages_max = extract::passages(ask.passages, PASSAGES, state.settings.passages_max)?;
     let collection = collections::resolve(state, tenant, ask.collection.as_deref()).await?;
+    let filter = ask.filter.clone();
+    let filter = filter
+        .map(|filter| fields::metadata(filter, "filter"))
+        .transpose()?;
     let id = QuestionId::fresh();
     let question = NewQuestion {
         id,
@@ -65,6 +72,7 @@ pub(crate) async fn create(
         text: text.as_str(),
         passages_max,
         background: ask.background,
+        filter: filter.as_ref(),
     };
     let job = questions::create(&state.pool, &question, Some(request), &state.limits).await?;
     state.wake(job).await;
@@ -145,6 +153,9 @@ pub(crate) struct QuestionView {
     timings: Option<Value>,
     confidence: Option<f32>,
     cached: Option<bool>,
+    /// A document that it was made from was deleted or replaced since.
+    outdated: Option<bool>,
+    filter: Option<Value>,
     created_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
 }
@@ -171,6 +182,8 @@ pub(crate) async fn show(
         timings: question.timings,
         confidence: question.confidence,
         cached: question.cached,
+        outdated: question.outdated,
+        filter: question.filter,
         created_at: question.created_at,
         finished_at: question.finished_at,
     }))

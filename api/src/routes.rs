@@ -5,14 +5,14 @@ use axum::{
     extract::{DefaultBodyLimit, Request, State},
     middleware::{self, Next},
     response::Response,
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     collections, documents,
     error::{self, ApiError, Result},
-    health, observe, page, questions, search,
+    health, imports, listing, observe, page, questions, search,
     state::AppState,
     streams, upload,
 };
@@ -20,17 +20,22 @@ use crate::{
 pub(crate) fn router(state: AppState) -> Router {
     let settings = state.settings.clone();
     let quick = Router::new()
-        .route("/api/v1/documents", get(documents::list))
+        .route("/api/v1/documents", get(listing::list))
         .route(
             "/api/v1/documents/{id}",
-            get(documents::show).delete(documents::delete),
+            get(documents::show)
+                .patch(documents::change)
+                .delete(documents::delete),
         )
         .route("/api/v1/documents/{id}/cancel", post(documents::cancel))
         .route("/api/v1/documents/{id}/retry", post(documents::retry))
+        .route("/api/v1/documents/{id}/reingest", post(documents::reingest))
         .route(
             "/api/v1/questions/{id}",
             get(questions::show).delete(questions::cancel),
         )
+        .route("/api/v1/imports/{id}", get(imports::show))
+        .route("/api/v1/imports/{id}/cancel", post(imports::cancel))
         .route("/api/v1/search", post(search::search))
         .route(
             "/api/v1/collections",
@@ -52,6 +57,8 @@ pub(crate) fn router(state: AppState) -> Router {
     // The upload counts its bytes itself while they go to the blob store.
     let uploads = Router::new()
         .route("/api/v1/documents", post(upload::upload))
+        .route("/api/v1/documents/{id}/file", put(upload::replace))
+        .route("/api/v1/imports", post(imports::create))
         .layer(DefaultBodyLimit::disable());
     quick
         .merge(streaming)

@@ -12,6 +12,7 @@ use lectern_shared::{
     store::questions::Mode,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     auth::Caller,
@@ -28,6 +29,7 @@ pub(crate) struct Search {
     question: String,
     collection: Option<String>,
     passages: Option<u16>,
+    filter: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -46,12 +48,14 @@ pub(crate) async fn search(
         question,
         collection,
         passages,
+        filter,
     } = search;
     let ask = Ask {
         question,
         collection,
         passages,
         background: false,
+        filter,
     };
     let id = questions::create(&state, caller.tenant, &request, Mode::Search, &ask).await?;
     match tokio::time::timeout(state.settings.search_timeout(), wait(&state, id)).await {

@@ -14,6 +14,7 @@ use lectern_shared::{
     store::{
         self,
         jobs::{Cancel, Enqueued, Limits},
+        versions::Made,
     },
 };
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -95,6 +96,24 @@ impl AppState {
             Cancel::Nothing => {}
         }
         Ok(cancelled)
+    }
+
+    /// Has a version read whose rows are committed: wakes a worker for it, and stops those that read the one before.
+    pub(crate) async fn begin(&self, made: Made) {
+        for job in made.superseded {
+            // Without the hint it is noticed at the next renewal of the lease.
+            let _ = self.dispatcher.hint_cancel(job).await;
+        }
+        if made.version > 1 {
+            // Whoever watches from now on is not told the end of the version before.
+            let redis = self.redis.clone();
+            if let Err(error) =
+                Publisher::forget(redis, &self.store_settings, made.document.0).await
+            {
+                debug!(%error, document.id = %made.document, "old events not forgotten");
+            }
+        }
+        self.wake(made.job).await;
     }
 
     /// Wakes a worker for a job whose row is committed. A wake-up that fails is left to the sweep: the row stands.

@@ -3,14 +3,21 @@
 use axum::{
     Json,
     body::Bytes,
-    extract::{Multipart, State, multipart::Field},
-    http::{HeaderName, StatusCode, header},
+    extract::{
+        Multipart, State,
+        multipart::{Field, MultipartRejection},
+    },
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
 };
 use lectern_shared::{
     blobs::{self, Writer},
-    ids::DocumentId,
-    metrics,
-    store::documents::{self, NewDocument},
+    ids::{CollectionId, DocumentId, TenantId},
+    metrics, names,
+    store::{
+        self, StoreError,
+        versions::{self, Added, NewFile, Place},
+    },
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,9 +25,10 @@ use tracing::{info, warn};
 
 use crate::{
     auth::Caller,
-    collections,
+    collections, documents,
     error::{ApiError, Result},
-    extract::Query,
+    extract::{Path, Query},
+    fields::Fields,
     observe::RequestId,
     state::AppState,
 };
@@ -30,15 +38,34 @@ use crate::{
 pub(crate) struct UploadQuery {
     /// The collection that the document goes into; also taken from a form field before the file.
     collection: Option<String>,
+    /// A document of its own, whatever is there already; likewise.
+    #[serde(default)]
+    force: bool,
+}
+
+impl From<UploadQuery> for Fields {
+    fn from(query: UploadQuery) -> Self {
+        Self {
+            collection: query.collection,
+            force: query.force,
+            ..Self::default()
+        }
+    }
 }
 
 #[derive(Serialize)]
 pub(crate) struct Accepted {
     id: DocumentId,
-    state: &'static str,
+    state: String,
+    /// What the file has become, or is already.
+    version: i32,
+    /// The same content is there: nothing is read again.
+    duplicate: bool,
     /// Where to watch it being read.
     events: String,
 }
+
+type Form = std::result::Result<Multipart, MultipartRejection>;
 
 /// `POST /api/v1/documents`: a form with the field `file`.
 pub(crate) async fn upload(
@@ -46,15 +73,171 @@ pub(crate) async fn upload(
     caller: Caller,
     RequestId(request): RequestId,
     Query(query): Query<UploadQuery>,
-    form: std::result::Result<Multipart, axum::extract::multipart::MultipartRejection>,
-) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Accepted>)> {
+    form: Form,
+) -> Result<Response> {
+    let upload = read(&state, caller, form, query.into(), Purpose::Document).await?;
+    let collection = upload.collection.ok_or(ApiError::NotFound("collection"))?;
+    let place = Place {
+        collection,
+        name: &upload.name,
+        force: upload.fields.force,
+    };
+    let file = upload.file(caller.tenant);
+    let facts = &upload.fields.facts;
+    let added = versions::add(
+        &state.pool,
+        &place,
+        &file,
+        facts,
+        Some(&request),
+        &state.limits,
+    );
+    let added = upload.kept(&state, added.await).await?;
+    answer(&state, caller, &upload, added).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReplaceQuery {
+    /// Read it again although it is the same.
+    #[serde(default)]
+    force: bool,
+}
+
+/// `PUT /api/v1/documents/{id}/file`: the same form; the file becomes the newest version, whatever its name.
+pub(crate) async fn replace(
+    State(state): State<AppState>,
+    caller: Caller,
+    RequestId(request): RequestId,
+    Path(id): Path<DocumentId>,
+    Query(query): Query<ReplaceQuery>,
+    form: Form,
+) -> Result<Response> {
+    documents::find(&state, caller, id).await?;
+    let fields = Fields {
+        force: query.force,
+        ..Fields::default()
+    };
+    let upload = read(&state, caller, form, fields, Purpose::Version).await?;
+    let file = upload.file(caller.tenant);
+    let Fields { facts, force, .. } = &upload.fields;
+    let added = versions::replace(
+        &state.pool,
+        id,
+        &file,
+        facts,
+        *force,
+        Some(&request),
+        &state.limits,
+    );
+    match upload.kept(&state, added.await).await? {
+        Some(added) => answer(&state, caller, &upload, added).await,
+        None => {
+            discard(&state, &upload.blob_key).await;
+            Err(ApiError::NotFound("document"))
+        }
+    }
+}
+
+/// `202` with what is to be read, or `200` with what is there already.
+async fn answer(
+    state: &AppState,
+    caller: Caller,
+    upload: &Upload,
+    added: Added,
+) -> Result<Response> {
+    ::metrics::counter!(metrics::UPLOAD_BYTES).increment(upload.received.bytes);
+    let (status, accepted) = match added {
+        Added::Duplicate(id) => {
+            discard(state, &upload.blob_key).await;
+            let document = documents::find(state, caller, id).await?;
+            info!(document.id = %id, "the same content again");
+            let accepted = Accepted::new(id, document.state, document.wanted, true);
+            (StatusCode::OK, accepted)
+        }
+        Added::Made(made) => {
+            info!(
+                document.id = %made.document,
+                job.id = %made.job.id,
+                version = made.version,
+                upload_bytes = upload.received.bytes,
+                "document accepted"
+            );
+            let accepted = Accepted::new(made.document, "queued".into(), made.version, false);
+            state.begin(made).await;
+            (StatusCode::ACCEPTED, accepted)
+        }
+    };
+    let location = format!("/api/v1/documents/{}", accepted.id);
+    Ok((status, [(header::LOCATION, location)], Json(accepted)).into_response())
+}
+
+impl Accepted {
+    pub(crate) fn new(id: DocumentId, state: String, version: i32, duplicate: bool) -> Self {
+        Self {
+            id,
+            state,
+            version,
+            duplicate,
+            events: format!("/api/v1/documents/{id}/events"),
+        }
+    }
+}
+
+/// What a file is uploaded for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Document,
+    /// Of a document that is known.
+    Version,
+    /// A zip of documents.
+    Import,
+}
+
+/// A form that was read, its file in the blob store.
+pub(crate) struct Upload {
+    pub(crate) fields: Fields,
+    /// Where it goes, unless that is known.
+    pub(crate) collection: Option<CollectionId>,
+    pub(crate) name: String,
+    pub(crate) blob_key: String,
+    pub(crate) received: Received,
+}
+
+impl Upload {
+    fn file(&self, tenant: TenantId) -> NewFile<'_> {
+        NewFile {
+            tenant,
+            media_type: self.received.media_type,
+            bytes: self.received.bytes.cast_signed(),
+            sha256: &self.received.sha256,
+            blob_key: &self.blob_key,
+        }
+    }
+
+    /// Deletes the file if it was refused. When the database fails it stays: the rows may be written for all we know.
+    pub(crate) async fn kept<T>(&self, state: &AppState, result: store::Result<T>) -> Result<T> {
+        if matches!(result, Err(StoreError::QueueFull)) {
+            discard(state, &self.blob_key).await;
+        }
+        Ok(result?)
+    }
+}
+
+/// Reads a form: its fields, and then its file into the blob store. Whatever is refused leaves nothing there.
+pub(crate) async fn read(
+    state: &AppState,
+    caller: Caller,
+    form: Form,
+    mut fields: Fields,
+    purpose: Purpose,
+) -> Result<Upload> {
     let mut form = form.map_err(|rejection| {
         ApiError::Invalid(format!(
             "{}. Send a form with the field `file`: curl -F file=@your.pdf",
             rejection.body_text()
         ))
     })?;
-    let mut collection = query.collection;
     loop {
         let field = form
             .next_field()
@@ -65,72 +248,56 @@ pub(crate) async fn upload(
                     "The form has no field `file`. Send one: curl -F file=@your.pdf".into(),
                 )
             })?;
-        match field.name() {
-            Some("collection") => collection = Some(text(field).await?),
-            Some("file") => {
-                let collection =
-                    collections::resolve(&state, caller.tenant, collection.as_deref()).await?;
-                let id = DocumentId::fresh();
-                let name = file_name(&field);
-                let key = blobs::key(caller.tenant, id);
-                let received = receive(&state, field, &key).await?;
-                let document = NewDocument {
-                    id,
-                    tenant: caller.tenant,
-                    collection,
-                    name: &name,
-                    media_type: PDF,
-                    bytes: received.bytes.cast_signed(),
-                    sha256: &received.sha256,
-                    blob_key: &key,
-                };
-                let created =
-                    documents::create(&state.pool, &document, Some(&request), &state.limits).await;
-                let job = match created {
-                    Ok(job) => job,
-                    Err(error) => {
-                        discard(&state, &key).await;
-                        return Err(error.into());
-                    }
-                };
-                state.wake(job).await;
-                ::metrics::counter!(metrics::UPLOAD_BYTES).increment(received.bytes);
-                info!(document.id = %id, job.id = %job.id, upload_bytes = received.bytes, "document accepted");
-                let location = format!("/api/v1/documents/{id}");
-                let events = format!("{location}/events");
-                let accepted = Accepted {
-                    id,
-                    state: "queued",
-                    events,
-                };
-                return Ok((
-                    StatusCode::ACCEPTED,
-                    [(header::LOCATION, location)],
-                    Json(accepted),
-                ));
-            }
-            other => {
-                let name = other.unwrap_or_default().escape_debug().to_string();
-                return Err(ApiError::Invalid(format!(
-                    "The form has an unknown field `{name}`. Known are `collection` and, after it, `file`."
-                )));
-            }
+        if field.name() != Some("file") {
+            fields
+                .take(field, state.settings.metadata_bytes_max)
+                .await?;
+            continue;
         }
+        if purpose == Purpose::Import && fields.facts.title.is_some() {
+            return Err(ApiError::Invalid(
+                "A title is of one document. Leave the field `title` out, or change titles later."
+                    .into(),
+            ));
+        }
+        let collection = if purpose == Purpose::Version {
+            None
+        } else {
+            let name = fields.collection.as_deref();
+            Some(collections::resolve(state, caller.tenant, name).await?)
+        };
+        let name = file_name(&field);
+        let blob_key = blobs::fresh_key(caller.tenant);
+        let received = receive(state, field, &blob_key, purpose).await?;
+        return Ok(Upload {
+            fields,
+            collection,
+            name,
+            blob_key,
+            received,
+        });
     }
 }
 
 const PDF: &str = "application/pdf";
+const ZIP: &str = "application/zip";
 
 /// PDF readers look for the header within the first kilobyte; real files with more before it exist.
 const HEADER_WINDOW: usize = 4096;
 
-struct Received {
-    bytes: u64,
-    sha256: Vec<u8>,
+pub(crate) struct Received {
+    media_type: &'static str,
+    pub(crate) bytes: u64,
+    pub(crate) sha256: Vec<u8>,
 }
 
 /// Streams the file into the blob store. Whatever goes wrong, nothing of it stays.
-async fn receive(state: &AppState, mut field: Field<'_>, key: &str) -> Result<Received> {
+async fn receive(
+    state: &AppState,
+    mut field: Field<'_>,
+    key: &str,
+    purpose: Purpose,
+) -> Result<Received> {
     let mut head = Vec::new();
     while head.len() < HEADER_WINDOW {
         let Some(bytes) = next_bytes(state, &mut field).await? else {
@@ -141,14 +308,23 @@ async fn receive(state: &AppState, mut field: Field<'_>, key: &str) -> Result<Re
     if head.is_empty() {
         return Err(ApiError::EmptyFile);
     }
-    if !is_pdf(&head) {
-        return Err(ApiError::UnsupportedType);
-    }
+    let (media_type, bytes_max) = match purpose {
+        Purpose::Import if is_zip(&head) => (ZIP, state.settings.import_bytes_max),
+        Purpose::Import => return Err(ApiError::NotAZip),
+        Purpose::Document | Purpose::Version if is_pdf(&head) => {
+            (PDF, state.settings.upload_bytes_max)
+        }
+        Purpose::Document | Purpose::Version => return Err(ApiError::UnsupportedType),
+    };
     let mut writer = state.blobs.write(key).await?;
-    match pour(state, &mut field, head, &mut writer).await {
-        Ok(received) => {
+    match pour(state, &mut field, head, &mut writer, bytes_max).await {
+        Ok((bytes, sha256)) => {
             writer.finish().await?;
-            Ok(received)
+            Ok(Received {
+                media_type,
+                bytes,
+                sha256,
+            })
         }
         Err(error) => {
             if let Err(error) = writer.abort().await {
@@ -159,13 +335,14 @@ async fn receive(state: &AppState, mut field: Field<'_>, key: &str) -> Result<Re
     }
 }
 
+/// Its bytes and their SHA-256.
 async fn pour(
     state: &AppState,
     field: &mut Field<'_>,
     head: Vec<u8>,
     writer: &mut Writer,
-) -> Result<Received> {
-    let bytes_max = state.settings.upload_bytes_max;
+    bytes_max: u64,
+) -> Result<(u64, Vec<u8>)> {
     let mut digest = Sha256::new();
     let mut total = 0;
     let mut next = Some(Bytes::from(head));
@@ -178,10 +355,7 @@ async fn pour(
         writer.write(&bytes).await?;
         next = next_bytes(state, field).await?;
     }
-    Ok(Received {
-        bytes: total,
-        sha256: digest.finalize().to_vec(),
-    })
+    Ok((total, digest.finalize().to_vec()))
 }
 
 async fn next_bytes(state: &AppState, field: &mut Field<'_>) -> Result<Option<Bytes>> {
@@ -199,43 +373,15 @@ fn is_pdf(head: &[u8]) -> bool {
         .any(|window| window == b"%PDF-")
 }
 
-/// The name to show: the last part of whatever the client sent, up to 255 characters, without those that control a
-/// terminal or turn the direction of writing around.
+fn is_zip(head: &[u8]) -> bool {
+    // A local file header, or the end of one that is empty.
+    head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06")
+}
+
+/// The name to show.
 fn file_name(field: &Field<'_>) -> String {
-    let raw = field.file_name().unwrap_or_default();
-    let last = raw.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name: String = last
-        .chars()
-        .filter(|&c| !c.is_control() && !turns_direction(c))
-        .take(255)
-        .collect();
-    if name.trim().is_empty() {
-        "untitled.pdf".to_owned()
-    } else {
-        name
-    }
-}
-
-/// Unicode's bidirectional controls (UAX #9) can make `fdp.exe` read as `exe.pdf`.
-fn turns_direction(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-async fn text(mut field: Field<'_>) -> Result<String> {
-    let mut bytes = Vec::new();
-    while let Some(part) = field
-        .chunk()
-        .await
-        .map_err(|error| ApiError::Invalid(error.body_text()))?
-    {
-        bytes.extend_from_slice(&part);
-        if bytes.len() > 1024 {
-            return Err(ApiError::Invalid(
-                "A form field is longer than 1,024 bytes. Shorten it.".into(),
-            ));
-        }
-    }
-    String::from_utf8(bytes).map_err(|_| ApiError::Invalid("A form field is not UTF-8.".into()))
+    names::file_name(field.file_name().unwrap_or_default())
+        .unwrap_or_else(|| "untitled.pdf".to_owned())
 }
 
 async fn discard(state: &AppState, key: &str) {

@@ -3,17 +3,16 @@
 use std::{fs::File, io::Seek, sync::Arc};
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use chrono::{DateTime, Utc};
+use futures::{Stream, TryStreamExt};
 use object_store::{
     GetResultPayload, ObjectStore, ObjectStoreExt, WriteMultipart, aws::AmazonS3Builder,
     local::LocalFileSystem, path::Path, prefix::PrefixStore,
 };
 use tokio::io::AsyncWriteExt;
+use uuid::Uuid;
 
-use crate::{
-    config::StoreSettings,
-    ids::{DocumentId, TenantId},
-};
+use crate::{config::StoreSettings, ids::TenantId};
 
 /// Parts of an upload: S3's smallest, and so the memory that one upload takes, twice over.
 const PART_BYTES: usize = 5 << 20;
@@ -43,10 +42,13 @@ impl From<object_store::Error> for BlobError {
     }
 }
 
-/// Where a document's file is: by ids alone, so that no name that people gave ever becomes a path.
+/// Where a new file goes: by ids alone, so that no name that people gave ever becomes a path.
+///
+/// Of its own, not the document's: whose version a file becomes is known once all of it has been hashed, and no two
+/// uploads ever write to one place. The rows name it; what none names any more is in `removals`.
 #[must_use]
-pub fn key(tenant: TenantId, document: DocumentId) -> String {
-    format!("{tenant}/{document}")
+pub fn fresh_key(tenant: TenantId) -> String {
+    format!("{tenant}/{}", Uuid::now_v7())
 }
 
 impl Blobs {
@@ -111,11 +113,34 @@ impl Blobs {
     pub async fn stream(
         &self,
         key: &str,
-    ) -> Result<
-        impl futures::Stream<Item = Result<Bytes, object_store::Error>> + Send + 'static,
-        BlobError,
-    > {
+    ) -> Result<impl Stream<Item = Result<Bytes, object_store::Error>> + Send + 'static, BlobError>
+    {
         Ok(self.store.get(&Path::from(key)).await?.into_stream())
+    }
+
+    /// Whether there is such a blob.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn exists(&self, key: &str) -> Result<bool, BlobError> {
+        match self.store.head(&Path::from(key)).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The keys of all blobs that were written before that time, in no order.
+    pub fn written_before(
+        &self,
+        time: DateTime<Utc>,
+    ) -> impl Stream<Item = Result<String, BlobError>> + Send + 'static {
+        self.store
+            .list(None)
+            .map_err(BlobError::from)
+            .try_filter_map(move |blob| async move {
+                Ok((blob.last_modified < time).then(|| blob.location.to_string()))
+            })
     }
 
     /// Deletes a blob; one that is gone already is fine.

@@ -64,6 +64,12 @@ failures! {
         "This PDF made the parser crash; nothing else was harmed. Save it anew in a PDF reader and upload that.";
     FileMissing = "file_missing", false,
         "The uploaded file is no longer in the blob store. Upload it again.";
+    DamagedZip = "damaged_zip", false,
+        "This zip can't be read. Open it to check what it is, pack the files anew and upload that.";
+    TooManyEntries = "too_many_entries", false,
+        "This zip has more files than this server accepts. Split it, or raise LECTERN_IMPORT_ENTRIES_MAX.";
+    ZipTooBig = "zip_too_big", false,
+        "This zip unpacks to more than this server accepts. Split it, or raise LECTERN_IMPORT_UNPACKED_BYTES_MAX.";
     GeneratorUnavailable = "generator_unavailable", true,
         "The answer generator did not respond. Ask again in a moment; if it stays so, check LECTERN_OPENAI_BASE_URL.";
     GeneratorRefused = "generator_refused", false,

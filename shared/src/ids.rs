@@ -48,6 +48,10 @@ id!(
 id!(DocumentId);
 id!(QuestionId);
 id!(
+    /// A zip whose files are to become documents.
+    ImportId
+);
+id!(
     /// A row of the ledger.
     JobId
 );

@@ -56,17 +56,20 @@ pub enum Kind {
     Search,
     /// Build the vector index.
     Index,
-    /// Delete the file of a deleted document.
+    /// Delete files that no row names any more.
     Purge,
+    /// Make documents of the files in a zip.
+    Import,
 }
 
 impl Kind {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Ingest,
         Self::Answer,
         Self::Search,
         Self::Index,
         Self::Purge,
+        Self::Import,
     ];
 
     #[must_use]
@@ -77,13 +80,14 @@ impl Kind {
             Self::Search => "search",
             Self::Index => "index",
             Self::Purge => "purge",
+            Self::Import => "import",
         }
     }
 
     #[must_use]
     pub fn queue(self) -> Queue {
         match self {
-            Self::Ingest => Queue::Ingest,
+            Self::Ingest | Self::Import => Queue::Ingest,
             Self::Answer | Self::Search => Queue::Question,
             Self::Index | Self::Purge => Queue::Maintenance,
         }

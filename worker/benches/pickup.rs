@@ -77,6 +77,7 @@ async fn main() {
             text: "Is anybody there?",
             passages_max: 1,
             background: true,
+            filter: None,
         };
         let began = Instant::now();
         let job = questions::create(&place.pool, &question, None, &limits)

@@ -22,6 +22,48 @@ pub struct Cli {
 pub enum Command {
     /// Work until stopped
     Run(Box<RunSettings>),
+    /// Import files, folders and zips from this machine's disk, each file as if it were uploaded
+    Import(Box<ImportCommand>),
+    /// Find files, rows and jobs that have lost each other; ends with 1 if there were any, and with 2 if it can't look
+    Doctor(Box<DoctorCommand>),
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct ImportCommand {
+    /// Files, folders with all that is in them, and zips
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
+    /// The collection that the documents go into
+    #[arg(long, default_value = "default")]
+    pub collection: String,
+    /// Metadata of each document: a JSON object
+    #[arg(long)]
+    pub metadata: Option<String>,
+    /// Make a document of its own of each file, whatever is there already
+    #[arg(long)]
+    pub force: bool,
+    /// Bytes of an uploaded file, at the most
+    #[arg(long, env = "LECTERN_UPLOAD_BYTES_MAX", default_value_t = 100 << 20)]
+    pub upload_bytes_max: u64,
+    #[command(flatten)]
+    pub import: ImportSettings,
+    #[command(flatten)]
+    pub store: StoreSettings,
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct DoctorCommand {
+    /// Mend what is found
+    #[arg(long)]
+    pub repair: bool,
+    #[command(flatten)]
+    pub doctor: DoctorSettings,
+    #[command(flatten)]
+    pub store: StoreSettings,
+    #[command(flatten)]
+    pub log: LogSettings,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -30,6 +72,8 @@ pub struct RunSettings {
     pub worker: WorkerSettings,
     #[command(flatten)]
     pub parse: ParseSettings,
+    #[command(flatten)]
+    pub import: ImportSettings,
     #[command(flatten)]
     pub embedding: EmbeddingSettings,
     #[command(flatten)]
@@ -100,6 +144,25 @@ pub struct ParseSettings {
     /// Tokens that a chunk is meant to have, at the most (the model may read fewer)
     #[arg(long, env = "LECTERN_CHUNK_TOKENS", default_value_t = 200)]
     pub chunk_tokens: usize,
+}
+
+/// What a zip may cost.
+#[derive(Args, Clone, Debug)]
+pub struct ImportSettings {
+    /// Entries of a zip, at the most
+    #[arg(long, env = "LECTERN_IMPORT_ENTRIES_MAX", default_value_t = 20_000)]
+    pub import_entries_max: u32,
+    /// Bytes that a zip may unpack to
+    #[arg(long, env = "LECTERN_IMPORT_UNPACKED_BYTES_MAX", default_value_t = 8 << 30)]
+    pub import_unpacked_bytes_max: u64,
+}
+
+/// What the doctor takes for an orphan.
+#[derive(Args, Clone, Debug)]
+pub struct DoctorSettings {
+    /// After how long a file that no row names is an orphan; younger ones may be uploads on their way
+    #[arg(long, env = "LECTERN_DOCTOR_GRACE_SECONDS", default_value_t = 3600)]
+    pub doctor_grace_seconds: u32,
 }
 
 /// The embedding model.

@@ -3,11 +3,13 @@
 use anyhow::{Context as _, Result};
 use lectern_shared::{
     blobs::Blobs,
+    events::Publisher,
     jobs::{self, Dispatcher, Names},
     store::{
         self,
         jobs::{Enqueued, Limits},
         models::{self, ModelId},
+        versions::Made,
     },
 };
 use redis::aio::ConnectionManager;
@@ -81,6 +83,20 @@ impl Context {
             model,
             settings,
         })
+    }
+
+    /// Has a version read whose rows are committed, and stops those that read the one before.
+    pub(crate) async fn begin(&self, made: Made) {
+        for job in made.superseded {
+            // Without the hint it is noticed at the next renewal of the lease.
+            let _ = self.dispatcher.hint_cancel(job).await;
+        }
+        if made.version > 1 {
+            let redis = self.redis.clone();
+            // Whoever watches from now on is not told the end of the version before.
+            let _ = Publisher::forget(redis, &self.settings.store, made.document.0).await;
+        }
+        self.wake(made.job).await;
     }
 
     /// Wakes a worker for a job whose row is committed; what fails is left to the sweep.

@@ -1,5 +1,7 @@
 //! How a job can end otherwise than well.
 
+use std::time::Duration;
+
 use lectern_shared::{blobs::BlobError, failure::Failure, store::StoreError};
 
 use crate::models::EmbedError;
@@ -15,6 +17,9 @@ pub(crate) enum JobError {
         failure: Failure,
         cause: anyhow::Error,
     },
+    /// Can't go on now, through no fault of its own; worth another try that doesn't count.
+    #[error("postponed")]
+    Postponed(Duration),
     /// Somebody else has the job: say and write nothing more.
     #[error("the lease is lost")]
     LeaseLost,

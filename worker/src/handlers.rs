@@ -2,7 +2,9 @@
 
 use lectern_shared::{jobs::Kind, store::jobs::Claimed};
 
-use crate::{answer, context::Context, error::JobError, index, ingest, purge, report::Report};
+use crate::{
+    answer, context::Context, error::JobError, import, index, ingest, purge, report::Report,
+};
 
 /// Does the job. Handlers can be called from a test without a queue, may be run twice, and may be dropped at any
 /// `.await`.
@@ -17,5 +19,6 @@ pub(crate) async fn handle(
         Kind::Search => answer::search(context, job, report).await,
         Kind::Index => index::build(context).await,
         Kind::Purge => purge::purge(context, job).await,
+        Kind::Import => import::import(context, job, report).await,
     }
 }

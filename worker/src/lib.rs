@@ -14,6 +14,8 @@ mod sweep;
 mod transport;
 
 mod answer;
+pub mod doctor;
+pub mod import;
 mod index;
 pub mod ingest;
 pub mod models;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use lectern_shared::{metrics, shutdown, telemetry};
 use lectern_worker::{
-    config::{Cli, Command, RunSettings},
+    config::{Cli, Command, DoctorCommand, ImportCommand, RunSettings},
     ingest::parse,
 };
 use tracing::info;
@@ -19,14 +19,36 @@ fn main() -> ExitCode {
     {
         return parse::run_child(arguments);
     }
-    let Command::Run(settings) = Cli::parse().command;
-    match run(*settings) {
-        Ok(()) => ExitCode::SUCCESS,
+    match command(Cli::parse().command) {
+        Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
-            ExitCode::FAILURE
+            // A doctor that can't look has not found anything.
+            ExitCode::from(2)
         }
     }
+}
+
+fn command(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Run(settings) => run(*settings).map(|()| ExitCode::SUCCESS),
+        Command::Import(command) => import(*command).map(|()| ExitCode::SUCCESS),
+        Command::Doctor(command) => examine(*command),
+    }
+}
+
+#[tokio::main]
+async fn import(command: ImportCommand) -> Result<()> {
+    telemetry::install(&command.log)?;
+    let stop = shutdown::on_signal()?;
+    lectern_worker::import::run(command, stop).await
+}
+
+#[tokio::main]
+async fn examine(command: DoctorCommand) -> Result<ExitCode> {
+    telemetry::install(&command.log)?;
+    let found = lectern_worker::doctor::run(command).await?;
+    Ok(ExitCode::from(u8::from(found > 0)))
 }
 
 #[tokio::main]

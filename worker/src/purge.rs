@@ -1,13 +1,13 @@
-//! The job that deletes the file of a deleted document.
+//! The job that deletes files that no row names any more.
 
-use lectern_shared::{blobs, ids::DocumentId, store::jobs::Claimed};
+use lectern_shared::store::{jobs::Claimed, removals};
 
 use crate::{context::Context, error::JobError};
 
 pub(crate) async fn purge(context: &Context, job: &Claimed) -> Result<(), JobError> {
-    context
-        .blobs
-        .delete(&blobs::key(job.tenant, DocumentId(job.subject)))
-        .await?;
+    for blob_key in removals::of(&context.pool, job.subject).await? {
+        context.blobs.delete(&blob_key).await?;
+        removals::done(&context.pool, &blob_key).await?;
+    }
     Ok(())
 }

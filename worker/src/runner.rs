@@ -229,6 +229,12 @@ impl Runner {
             Ended::Itself(Err(JobError::LeaseLost)) | Ended::PutDown(PutDown::Lost) => {
                 Ok(Outcome::LeaseLost)
             }
+            Ended::Itself(Err(JobError::Postponed(delay))) => {
+                if !jobs::postpone(pool, job, delay).await? {
+                    return Ok(Outcome::LeaseLost);
+                }
+                Ok(Outcome::HandedBack)
+            }
             Ended::Itself(Err(JobError::Failed { failure, cause })) => {
                 info!(failure = failure.code(), cause, "job failed for good");
                 self.end(job, End::Failed(failure), Some(&cause), report)

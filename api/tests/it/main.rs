@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod lifecycle;
+
 use std::net::SocketAddr;
 
 use clap::Parser;
@@ -110,6 +112,11 @@ async fn problem(response: Response, status: u16, code: &str) -> Value {
         "{problem}"
     );
     problem
+}
+
+/// One of many that differ.
+fn pdf_number(number: usize) -> Vec<u8> {
+    [pdf(), number.to_string().into_bytes()].concat()
 }
 
 fn pdf() -> Vec<u8> {
@@ -297,6 +304,7 @@ async fn another_tenant_sees_and_touches_nothing() {
         ("DELETE", format!("/api/v1/documents/{document}")),
         ("POST", format!("/api/v1/documents/{document}/cancel")),
         ("POST", format!("/api/v1/documents/{document}/retry")),
+        ("POST", format!("/api/v1/documents/{document}/reingest")),
         ("GET", format!("/api/v1/questions/{question}")),
         ("GET", format!("/api/v1/questions/{question}/events")),
         ("DELETE", format!("/api/v1/questions/{question}")),
@@ -428,7 +436,9 @@ async fn documents_are_listed_newest_first_in_pages() {
     .await;
     for number in 0..5 {
         assert_eq!(
-            api.upload(&format!("{number}.pdf"), pdf()).await.status(),
+            api.upload(&format!("{number}.pdf"), pdf_number(number))
+                .await
+                .status(),
             202
         );
     }
@@ -467,7 +477,7 @@ async fn documents_are_listed_newest_first_in_pages() {
         let Some(next) = page["next"].as_str() else {
             break;
         };
-        path = format!("/api/v1/documents?limit=2&collection=default&before={next}");
+        path = format!("/api/v1/documents?limit=2&collection=default&cursor={next}");
     }
     assert_eq!(seen, ["4.pdf", "3.pdf", "2.pdf", "1.pdf", "0.pdf"]);
     let page: Value = api
@@ -660,7 +670,7 @@ async fn a_full_queue_is_told_with_when_to_come_back_and_keeps_no_file() {
     place.settings.queue_tenant_max = 1;
     let api = Api::start_in(place, &[]).await;
     assert_eq!(api.upload("first.pdf", pdf()).await.status(), 202);
-    let refused = api.upload("second.pdf", pdf()).await;
+    let refused = api.upload("second.pdf", pdf_number(2)).await;
     assert!(refused.headers().contains_key("retry-after"));
     problem(refused, 429, "queue_full").await;
     assert_eq!(api.place.blob_count(), 1);

@@ -47,7 +47,7 @@ pub struct NewChunk {
     pub embedding: Vec<f32>,
 }
 
-/// Writes a batch of chunks of the version after the visible one. False: the lease is lost or the document deleted,
+/// Writes a batch of chunks of the version that is being made. False: the lease is lost or the document deleted,
 /// and nothing was written.
 ///
 /// # Errors
@@ -81,7 +81,7 @@ pub async fn insert(
          where document.id = $1
          order by chunk.ordinal",
         document.id.0,
-        document.version + 1,
+        document.version,
         model.0,
         &columns.ordinal,
         &columns.page_first,
@@ -139,7 +139,7 @@ pub struct NewPage<'a> {
     pub text: &'a str,
 }
 
-/// Writes the page texts of the version after the visible one. False: the lease is lost or the document deleted.
+/// Writes the page texts of the version that is being made. False: the lease is lost or the document deleted.
 ///
 /// # Errors
 /// When the database fails.
@@ -165,7 +165,7 @@ pub async fn insert_pages(
          from documents document, unnest($3::int[], $4::text[], $5::text[]) as page (number, label, text)
          where document.id = $1",
         document.id.0,
-        document.version + 1,
+        document.version,
         &numbers,
         &labels as &[Option<String>],
         &texts,

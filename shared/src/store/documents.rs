@@ -1,80 +1,39 @@
-//! Documents: what was uploaded, and which version of it searches see.
+//! Documents: what was uploaded, and which version of it searches see. How they come to be is in [`super::versions`],
+//! how they are listed in [`super::listing`].
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{
     Result,
     jobs::{self, Claimed, Enqueued, Limits, NewJob},
+    removals, versions,
 };
 use crate::{
     ids::{CollectionId, DocumentId, JobId, TenantId},
     jobs::Kind,
 };
 
-/// An upload whose file is in the blob store.
-#[derive(Clone, Debug)]
-pub struct NewDocument<'a> {
-    pub id: DocumentId,
-    pub tenant: TenantId,
-    pub collection: CollectionId,
-    pub name: &'a str,
-    pub media_type: &'a str,
-    pub bytes: i64,
-    pub sha256: &'a [u8],
-    pub blob_key: &'a str,
-}
-
-/// Writes the document and the job to ingest it, in one transaction.
-///
-/// # Errors
-/// When the database fails.
-pub async fn create(
-    pool: &PgPool,
-    document: &NewDocument<'_>,
-    request_id: Option<&str>,
-    limits: &Limits,
-) -> Result<Enqueued> {
-    let mut tx = pool.begin().await?;
-    sqlx::query!(
-        "insert into documents (id, tenant_id, collection_id, name, media_type, bytes, sha256, blob_key)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
-        document.id.0,
-        document.tenant.0,
-        document.collection.0,
-        document.name,
-        document.media_type,
-        document.bytes,
-        document.sha256,
-        document.blob_key,
-    )
-    .execute(&mut *tx)
-    .await?;
-    let job = NewJob {
-        tenant: document.tenant,
-        kind: Kind::Ingest,
-        subject: document.id.0,
-        request_id,
-    };
-    let enqueued = jobs::enqueue(&mut tx, &job, limits).await?;
-    tx.commit().await?;
-    Ok(enqueued)
-}
-
-/// A document as the API shows it.
-#[derive(Clone, Debug)]
+/// A document as the API shows it. File, size and type are those of its newest version.
+#[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Document {
     pub id: DocumentId,
     pub collection: String,
     pub name: String,
     pub title: Option<String>,
+    pub source_url: Option<String>,
+    pub metadata: Value,
     pub media_type: String,
     pub bytes: i64,
     pub sha256: Vec<u8>,
-    pub blob_key: String,
+    /// Of the newest version; an older one may be visible whatever this is.
     pub state: String,
+    /// What searches see; 0: nothing yet.
     pub version: i32,
+    /// The newest.
+    pub wanted: i32,
     pub pages: Option<i32>,
     pub chunks: Option<i32>,
     pub notes: Vec<String>,
@@ -88,9 +47,11 @@ pub struct Document {
 pub async fn find(pool: &PgPool, tenant: TenantId, id: DocumentId) -> Result<Option<Document>> {
     Ok(sqlx::query_as!(
         Document,
-        r#"select document.id as "id: DocumentId", collection.name as collection, document.name, title, media_type,
-               bytes, sha256, blob_key, state, version, pages, chunks, notes, failure, document.created_at, updated_at
+        r#"select document.id as "id: DocumentId", collection.name as collection, document.name, title, source_url,
+               metadata, media_type, bytes, sha256, state, version, wanted, pages, chunks, notes, failure,
+               document.created_at, updated_at
            from documents document
+           join versions newest on newest.document_id = document.id and newest.number = document.wanted
            join collections collection on collection.id = document.collection_id
            where document.id = $1 and document.tenant_id = $2"#,
         id.0,
@@ -100,39 +61,81 @@ pub async fn find(pool: &PgPool, tenant: TenantId, id: DocumentId) -> Result<Opt
     .await?)
 }
 
-/// A page of the tenant's documents, newest first, older than `before`.
+/// A document's file.
+#[derive(Clone, Debug)]
+pub struct StoredFile {
+    pub name: String,
+    pub media_type: String,
+    pub bytes: i64,
+    pub blob_key: String,
+}
+
+/// The file of the visible version, which answers point into; of the newest while none is visible.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn list(
-    pool: &PgPool,
-    tenant: TenantId,
-    collection: Option<CollectionId>,
-    before: Option<DocumentId>,
-    limit: u32,
-) -> Result<Vec<Document>> {
+pub async fn file(pool: &PgPool, tenant: TenantId, id: DocumentId) -> Result<Option<StoredFile>> {
     Ok(sqlx::query_as!(
-        Document,
-        r#"select document.id as "id: DocumentId", collection.name as collection, document.name, title, media_type,
-               bytes, sha256, blob_key, state, version, pages, chunks, notes, failure, document.created_at, updated_at
-           from documents document
-           join collections collection on collection.id = document.collection_id
-           where document.tenant_id = $1
-             and ($2::uuid is null or collection_id = $2)
-             and ($3::uuid is null or document.id < $3)
-           order by document.id desc
-           limit $4"#,
-        tenant.0,
-        collection.map(|id| id.0),
-        before.map(|id| id.0),
-        i64::from(limit)
+        StoredFile,
+        "select name, media_type, bytes, blob_key
+         from documents document
+         join versions stored on stored.document_id = document.id
+             and stored.number = case when document.version > 0 then document.version else document.wanted end
+         where document.id = $1 and document.tenant_id = $2",
+        id.0,
+        tenant.0
     )
-    .fetch_all(pool)
+    .fetch_optional(pool)
     .await?)
 }
 
-/// Deletes a document with all that was made from it, and enqueues the deletion of its file in the same transaction.
-/// `None`: there is no such document.
+/// What people change about a document. `None` leaves it, `Some(None)` takes it away.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    pub name: Option<String>,
+    pub title: Option<Option<String>>,
+    pub source_url: Option<Option<String>>,
+    /// Replaces the whole object.
+    pub metadata: Option<Value>,
+}
+
+/// Changes what is said of a document. False: there is no such document.
+///
+/// # Errors
+/// When the database fails.
+pub async fn change(
+    pool: &PgPool,
+    tenant: TenantId,
+    id: DocumentId,
+    changes: &Changes,
+) -> Result<bool> {
+    let (title, source_url) = (changes.title.as_ref(), changes.source_url.as_ref());
+    let changed = sqlx::query!(
+        "update documents
+         set name = coalesce($3, name),
+             title = case when $4 then $5 else title end,
+             title_given = case when $4 then $5::text is not null else title_given end,
+             source_url = case when $6 then $7 else source_url end,
+             metadata = coalesce($8, metadata), updated_at = now()
+         where id = $1 and tenant_id = $2",
+        id.0,
+        tenant.0,
+        changes.name,
+        title.is_some(),
+        title.and_then(Option::as_deref),
+        source_url.is_some(),
+        source_url.and_then(Option::as_deref),
+        changes.metadata,
+    )
+    .execute(pool)
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// Deletes a document with all that was made from it, and enqueues the deletion of its files in the same transaction.
+/// Returns the jobs that some worker still holds. `None`: there is no such document.
+///
+/// Answers that were made from it keep their text, lose the sources that quote it, and are marked as outdated.
 ///
 /// # Errors
 /// When the database fails.
@@ -141,8 +144,7 @@ pub async fn delete(
     tenant: TenantId,
     id: DocumentId,
     request_id: Option<&str>,
-    limits: &Limits,
-) -> Result<Option<Deleted>> {
+) -> Result<Option<Vec<JobId>>> {
     let mut tx = pool.begin().await?;
     // Jobs before documents, as everywhere: an ingest that runs locks them in this order, too.
     // What waits need not begin, and what runs is told to stop.
@@ -161,34 +163,49 @@ pub async fn delete(
     )
     .fetch_all(&mut *tx)
     .await?;
-    let deleted = sqlx::query!(
-        "delete from documents where id = $1 and tenant_id = $2",
+    // The lock keeps a version from coming in between.
+    let found = sqlx::query_scalar!(
+        "select true from documents where id = $1 and tenant_id = $2 for update",
         id.0,
         tenant.0
     )
-    .execute(&mut *tx)
+    .fetch_optional(&mut *tx)
     .await?;
-    if deleted.rows_affected() == 0 {
+    if found.is_none() {
         return Ok(None);
     }
-    let job = NewJob {
-        tenant,
-        kind: Kind::Purge,
-        subject: id.0,
-        request_id,
-    };
-    let purge = jobs::enqueue(&mut tx, &job, limits).await?;
+    let files = sqlx::query_scalar!(
+        "select distinct blob_key from versions where document_id = $1",
+        id.0
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    outdate_answers(&mut tx, id, None).await?;
+    sqlx::query!("delete from documents where id = $1", id.0)
+        .execute(&mut *tx)
+        .await?;
+    removals::request(&mut tx, tenant, &files, request_id).await?;
     tx.commit().await?;
-    Ok(Some(Deleted { purge, running }))
+    Ok(Some(running))
 }
 
-/// A deleted document's remains.
-#[derive(Clone, Debug)]
-pub struct Deleted {
-    /// The deletion of its file.
-    pub purge: Enqueued,
-    /// Jobs that some worker still holds.
-    pub running: Vec<JobId>,
+/// Marks the answers that were made from a document, or from its versions before `version`.
+async fn outdate_answers(
+    tx: &mut PgConnection,
+    document: DocumentId,
+    version: Option<i32>,
+) -> Result<()> {
+    sqlx::query!(
+        "update answers set outdated = true
+         where not outdated and question_id in (
+             select question_id from sources where document_id = $1 and ($2::int is null or version < $2)
+         )",
+        document.0,
+        version,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Tries a failed or cancelled document again. `None`: it is not in such a state.
@@ -203,6 +220,9 @@ pub async fn retry(
     limits: &Limits,
 ) -> Result<Option<Enqueued>> {
     let mut tx = pool.begin().await?;
+    if !versions::lock_collection_of(&mut tx, tenant, id).await? {
+        return Ok(None);
+    }
     let reset = sqlx::query!(
         "update documents set state = 'queued', failure = null, updated_at = now()
          where id = $1 and tenant_id = $2 and state in ('failed', 'cancelled')",
@@ -240,7 +260,8 @@ pub struct ForIngest {
     pub collection: CollectionId,
     pub blob_key: String,
     pub bytes: i64,
-    /// The version that searches see; the ingest makes the one after it.
+    pub media_type: String,
+    /// The version that the ingest makes.
     pub version: i32,
 }
 
@@ -256,10 +277,11 @@ pub async fn begin_ingest(pool: &PgPool, job: &Claimed) -> Result<Option<ForInge
     }
     let document = sqlx::query_as!(
         ForIngest,
-        r#"update documents set state = 'processing', failure = null, updated_at = now()
-           where id = $1
-           returning id as "id: DocumentId", tenant_id as "tenant: TenantId",
-               collection_id as "collection: CollectionId", blob_key, bytes, version"#,
+        r#"update documents document set state = 'processing', failure = null, updated_at = now()
+           from versions newest
+           where document.id = $1 and newest.document_id = document.id and newest.number = document.wanted
+           returning document.id as "id: DocumentId", document.tenant_id as "tenant: TenantId",
+               collection_id as "collection: CollectionId", blob_key, bytes, media_type, newest.number as version"#,
         job.subject
     )
     .fetch_optional(&mut *tx)
@@ -305,7 +327,7 @@ pub struct Completion<'a> {
 ///
 /// It becomes the current one, the old one's rows leave, and the job is done, all in one transaction; the job that
 /// builds the vector index comes with it when that was asked for.
-/// `None`: the lease is lost or the document deleted, and nothing has changed.
+/// `None`: the lease is lost, the document deleted or a newer version wanted, and nothing has changed.
 ///
 /// # Errors
 /// When the database fails.
@@ -316,16 +338,16 @@ pub async fn complete_ingest(
     completion: &Completion<'_>,
     limits: &Limits,
 ) -> Result<Option<Option<Enqueued>>> {
-    let version = document.version + 1;
+    let version = document.version;
     let mut tx = pool.begin().await?;
     if !jobs::finish(&mut tx, job.id, job.attempt).await? {
         return Ok(None);
     }
     let updated = sqlx::query!(
         "update documents
-         set state = 'ready', version = $2, title = $3, pages = $4, chunks = $5, notes = $6, failure = null,
-             updated_at = now()
-         where id = $1",
+         set state = 'ready', version = $2, title = case when title_given then title else $3 end, pages = $4,
+             chunks = $5, notes = $6, failure = null, updated_at = now()
+         where id = $1 and wanted = $2",
         document.id.0,
         version,
         completion.title,
@@ -351,6 +373,14 @@ pub async fn complete_ingest(
         version
     )
     .execute(&mut *tx)
+    .await?;
+    outdate_answers(&mut tx, document.id, Some(version)).await?;
+    versions::drop_others(
+        &mut tx,
+        document.id,
+        document.tenant,
+        job.request_id.as_deref(),
+    )
     .await?;
     let index = if completion.request_index {
         super::index::request(&mut tx, limits).await?

@@ -55,6 +55,43 @@ pub async fn is_valid(pool: &PgPool) -> Result<bool> {
     .await?)
 }
 
+/// Whether a build that failed has left its remains.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_invalid(pool: &PgPool) -> Result<bool> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (
+               select from pg_index where indexrelid = to_regclass('chunks_embedding_hnsw') and not indisvalid
+           ) as "exists!""#
+    )
+    .fetch_one(pool)
+    .await?)
+}
+
+/// Asks for a build, unless one waits or runs already: then false.
+///
+/// # Errors
+/// When the database fails.
+pub async fn ask(pool: &PgPool, limits: &Limits) -> Result<bool> {
+    let mut connection = pool.acquire().await?;
+    Ok(request(&mut connection, limits).await?.is_some())
+}
+
+/// Whether a build waits or runs.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_requested(pool: &PgPool) -> Result<bool> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (
+               select from jobs where kind = 'index' and state in ('queued', 'running')
+           ) as "exists!""#
+    )
+    .fetch_one(pool)
+    .await?)
+}
+
 /// What a build has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Build {

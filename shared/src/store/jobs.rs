@@ -336,12 +336,10 @@ async fn end_subject(tx: &mut PgConnection, kind: Kind, subject: Uuid, end: End)
     let (state, failure) = (end.subject_state(), end.failure().code());
     match kind {
         Kind::Ingest => {
-            // A document that has a complete version stays searchable; of the other nothing stays.
+            // The version that searches see stays; of the one that was being made nothing does.
             super::documents::drop_unfinished(tx, subject).await?;
             sqlx::query!(
-                "update documents
-                 set state = case when version > 0 then 'ready' else $2 end, failure = $3, updated_at = now()
-                 where id = $1",
+                "update documents set state = $2, failure = $3, updated_at = now() where id = $1",
                 subject,
                 state,
                 failure
@@ -360,6 +358,7 @@ async fn end_subject(tx: &mut PgConnection, kind: Kind, subject: Uuid, end: End)
             .execute(tx)
             .await?;
         }
+        Kind::Import => super::imports::end(tx, subject, state, end).await?,
         Kind::Index | Kind::Purge => {}
     }
     Ok(())
@@ -407,6 +406,26 @@ pub async fn hand_back(pool: &PgPool, job: &Claimed) -> Result<bool> {
     .execute(pool)
     .await?;
     Ok(returned.rows_affected() == 1)
+}
+
+/// Puts a running job back until later without counting it as tried: it waits for what isn't its own fault.
+/// False when the lease is lost.
+///
+/// # Errors
+/// When the database fails.
+pub async fn postpone(pool: &PgPool, job: &Claimed, delay: Duration) -> Result<bool> {
+    let postponed = sqlx::query!(
+        "update jobs
+         set state = 'queued', run_at = now() + $3, dispatched_at = null, lease_owner = null, lease_until = null,
+             max_attempts = max_attempts + 1
+         where id = $1 and attempt = $2 and state = 'running'",
+        job.id.0,
+        job.attempt,
+        interval(delay),
+    )
+    .execute(pool)
+    .await?;
+    Ok(postponed.rows_affected() == 1)
 }
 
 /// What a request to cancel has met.

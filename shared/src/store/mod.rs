@@ -2,13 +2,18 @@
 
 pub mod chunks;
 pub mod collections;
+pub mod doctor;
 pub mod documents;
+pub mod imports;
 pub mod index;
 pub mod jobs;
 pub mod keys;
+pub mod listing;
 pub mod models;
 pub mod questions;
+pub mod removals;
 pub mod search;
+pub mod versions;
 pub mod workers;
 
 use std::{str::FromStr, time::Duration};

@@ -32,6 +32,8 @@ pub struct NewQuestion<'a> {
     pub passages_max: i16,
     /// Goes on although nobody reads.
     pub background: bool,
+    /// Only documents whose metadata contain this JSON object are looked into.
+    pub filter: Option<&'a Value>,
 }
 
 /// Writes the question and the job to answer it, in one transaction.
@@ -50,8 +52,8 @@ pub async fn create(
     };
     let mut tx = pool.begin().await?;
     sqlx::query!(
-        "insert into questions (id, tenant_id, collection_id, mode, text, passages_max, background)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into questions (id, tenant_id, collection_id, mode, text, passages_max, background, filter)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
         question.id.0,
         question.tenant.0,
         question.collection.0,
@@ -59,6 +61,7 @@ pub async fn create(
         question.text,
         question.passages_max,
         question.background,
+        question.filter,
     )
     .execute(&mut *tx)
     .await?;
@@ -81,6 +84,7 @@ pub struct ForAnswer {
     pub collection: CollectionId,
     pub text: String,
     pub passages_max: i16,
+    pub filter: Option<Value>,
 }
 
 /// Marks the question as being worked on. `None`: it is gone, or over.
@@ -93,7 +97,7 @@ pub async fn begin(pool: &PgPool, job: &Claimed) -> Result<Option<ForAnswer>> {
         r#"update questions set state = 'running'
            where id = $1 and state in ('queued', 'running')
            returning id as "id: QuestionId", tenant_id as "tenant: TenantId",
-               collection_id as "collection: CollectionId", text, passages_max"#,
+               collection_id as "collection: CollectionId", text, passages_max, filter"#,
         job.subject
     )
     .fetch_optional(pool)
@@ -185,6 +189,19 @@ pub async fn complete(
         .execute(&mut *tx)
         .await?;
     }
+    // What was deleted or replaced while the answer was written could not mark it yet.
+    sqlx::query!(
+        "update answers set outdated = true
+         where question_id = $1 and $2 > (
+             select count(*) from sources source
+             join documents document on document.id = source.document_id and document.version = source.version
+             where source.question_id = $1
+         )",
+        job.subject,
+        i64::try_from(sources.len()).unwrap_or(i64::MAX),
+    )
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(true)
 }
@@ -206,6 +223,8 @@ pub struct Question {
     pub timings: Option<Value>,
     pub confidence: Option<f32>,
     pub cached: Option<bool>,
+    pub outdated: Option<bool>,
+    pub filter: Option<Value>,
 }
 
 /// # Errors
@@ -215,7 +234,8 @@ pub async fn find(pool: &PgPool, tenant: TenantId, id: QuestionId) -> Result<Opt
         Question,
         r#"select question.id as "id: QuestionId", collection.name as collection, question.text, state, background,
                failure, question.created_at, finished_at, answer.text as "answer?", generator as "generator?",
-               usage as "usage?", timings as "timings?", confidence, cached as "cached?"
+               usage as "usage?", timings as "timings?", confidence, cached as "cached?", outdated as "outdated?",
+               filter
            from questions question
            join collections collection on collection.id = question.collection_id
            left join answers answer on answer.question_id = question.id

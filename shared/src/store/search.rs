@@ -1,6 +1,7 @@
 //! Retrieval: vectors and words, fused by reciprocal rank in one statement.
 
 use pgvector::HalfVector;
+use serde_json::Value;
 use sqlx::{PgPool, types::Json};
 
 use super::{Result, chunks::Span};
@@ -15,6 +16,8 @@ pub struct Query<'a> {
     /// Of the active model's dimensions, normalised to length 1.
     pub embedding: &'a [f32],
     pub passages_max: u32,
+    /// Only documents whose metadata contain this JSON object.
+    pub filter: Option<&'a Value>,
 }
 
 /// A retrieved chunk.
@@ -55,6 +58,7 @@ pub async fn passages(pool: &PgPool, query: &Query<'_>) -> Result<Vec<Passage>> 
                from chunks chunk
                join documents document on document.id = chunk.document_id and document.version = chunk.version
                where chunk.tenant_id = $1 and chunk.collection_id = $2
+                 and ($8::jsonb is null or document.metadata @> $8)
                order by chunk.embedding <=> $3::halfvec
                limit $5
            ), wanted as materialized (
@@ -66,6 +70,7 @@ pub async fn passages(pool: &PgPool, query: &Query<'_>) -> Result<Vec<Passage>> 
                from wanted, chunks chunk
                join documents document on document.id = chunk.document_id and document.version = chunk.version
                where chunk.tenant_id = $1 and chunk.collection_id = $2 and chunk.lexemes @@ wanted.words
+                 and ($8::jsonb is null or document.metadata @> $8)
                order by rank desc, chunk.id
                limit $5
            ), fused as (
@@ -94,6 +99,7 @@ pub async fn passages(pool: &PgPool, query: &Query<'_>) -> Result<Vec<Passage>> 
         CANDIDATES,
         FUSION_K,
         i64::from(query.passages_max),
+        query.filter,
     )
     .fetch_all(pool)
     .await?)

@@ -52,8 +52,8 @@ async fn another_model_is_taken_while_there_are_no_vectors_and_refused_when_ther
     assert_ne!(first, second);
 
     sqlx::raw_sql(
-        "insert into documents (id, tenant_id, collection_id, name, media_type, bytes, sha256, blob_key)
-         select gen_random_uuid(), tenant_id, id, 'd', 'application/pdf', 1, '', '' from collections;
+        "insert into documents (id, tenant_id, collection_id, name)
+         select gen_random_uuid(), tenant_id, id, 'd' from collections;
          insert into chunks (tenant_id, collection_id, document_id, version, ordinal, page_first, page_last, spans,
              text, tokens, model_id, embedding)
          select tenant_id, collection_id, id, 1, 0, 1, 1, '[]', 'text', 1, (select id from embedding_models where active),

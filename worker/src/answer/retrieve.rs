@@ -31,6 +31,7 @@ pub(crate) async fn retrieve(
         text: &question.text,
         embedding: &embedding,
         passages_max: u32::from(question.passages_max.cast_unsigned()),
+        filter: question.filter.as_ref(),
     };
     let passages = search::passages(&context.pool, &query).await?;
     Ok(Retrieved {

@@ -267,7 +267,7 @@ async fn complete(
     let done = IngestDone {
         pages: i32::try_from(parsed.pages.len()).unwrap_or(i32::MAX),
         chunks: i32::try_from(chunk_count).unwrap_or(i32::MAX),
-        version: document.version + 1,
+        version: document.version,
         notes: parsed.notes.clone(),
     };
     let completion = Completion {

@@ -6,6 +6,7 @@ mod support;
 
 mod chunks;
 mod generator;
+mod lifecycle;
 mod models;
 mod parse;
 mod recovery;

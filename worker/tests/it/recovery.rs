@@ -23,7 +23,7 @@ use serde_json::json;
 use crate::support::{Lectern, OwnRedis, names, own_file, text};
 
 /// A manual of so many pages, about 250 tokens each, long enough to be interrupted in.
-fn long_pdf(pages: usize) -> PathBuf {
+pub(crate) fn long_pdf(pages: usize) -> PathBuf {
     let mut document = Document::with_version("1.5");
     let tree = document.new_object_id();
     let font = document.add_object(
@@ -67,7 +67,7 @@ fn long_pdf(pages: usize) -> PathBuf {
 }
 
 /// Waits until the document is being embedded.
-async fn until_embedding(lectern: &Lectern, id: &str) {
+pub(crate) async fn until_embedding(lectern: &Lectern, id: &str) {
     let mut events = lectern
         .events(&format!("/api/v1/documents/{id}/events"), None)
         .await;

@@ -14,7 +14,8 @@ use lectern_shared::{
     metrics,
 };
 use lectern_worker::config::{
-    AnswerSettings, Cli as WorkerCli, EmbeddingSettings, ParseSettings, WorkerSettings,
+    AnswerSettings, Cli as WorkerCli, DoctorSettings, EmbeddingSettings, ImportSettings,
+    ParseSettings, WorkerSettings,
 };
 
 const CRATES: [&str; 3] = ["shared", "api", "worker"];
@@ -233,6 +234,8 @@ fn the_example_of_the_settings_is_what_the_programs_read() {
         ("The API", settings::<ApiSettings>()),
         ("A worker", settings::<WorkerSettings>()),
         ("A worker: reading files", settings::<ParseSettings>()),
+        ("A worker: zips", settings::<ImportSettings>()),
+        ("The doctor", settings::<DoctorSettings>()),
         (
             "A worker: the embedding model",
             settings::<EmbeddingSettings>(),
