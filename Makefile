@@ -151,3 +151,9 @@ bench-pickup: services models ## how soon a worker picks up a job
 bench-ingest: services models ## how fast documents are read, embedded and stored
 	@. .dev/env
 	cargo bench --locked -p lectern-worker --bench ingest
+
+# No figure of speed, hence no build for it: the worker of `cargo build` reads the same text.
+.PHONY: eval-pdf
+eval-pdf: setup models ## how good the text of PDFs is, against known texts; FOLDER=… for others, TEXTS=… to keep ours
+	@. .dev/env
+	cargo bench --locked --profile dev -p lectern-worker --bench pdf -- $(abspath $(FOLDER)) $(if $(TEXTS),--texts $(abspath $(TEXTS)))
