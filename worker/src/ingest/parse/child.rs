@@ -18,11 +18,12 @@ use std::thread;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
+use super::columns::in_order;
 use super::gate::{self, Gated, Outline};
-use super::layout::{Line, compose};
+use super::layout::compose;
 use super::protocol::{Message, PASSWORD_VARIABLE, Task};
 use super::style::Style;
-use super::text::{PdfiumDocument, PdfiumLibrary};
+use super::text::{PdfiumDocument, PdfiumLibrary, Sheet};
 use super::{ParseFailure, ParseLimits, limits};
 
 /// Pages read ahead of the one that is written.
@@ -111,10 +112,11 @@ fn read_document(task: &Task) -> Result<(), ParseFailure> {
         if refused.contains(&number) {
             continue;
         }
-        match document.lines(number) {
-            Ok(lines) => {
+        match document.sheet(number) {
+            Ok(mut sheet) => {
                 read += 1;
-                pages.add(number, lines)?;
+                sheet.lines = in_order(sheet.lines);
+                pages.add(sheet)?;
             }
             Err(_) => notes.push(format!("page {number} left out: it can't be read")),
         }
@@ -185,14 +187,14 @@ fn open_as_is<'a>(
 struct PageWriter {
     outline: Outline,
     style: Style,
-    window: VecDeque<(u32, Vec<Line>)>,
+    window: VecDeque<Sheet>,
     outbox: Outbox,
 }
 
 impl PageWriter {
-    fn add(&mut self, number: u32, lines: Vec<Line>) -> Result<(), ParseFailure> {
-        self.style.learn(&lines);
-        self.window.push_back((number, lines));
+    fn add(&mut self, sheet: Sheet) -> Result<(), ParseFailure> {
+        self.style.learn(&sheet);
+        self.window.push_back(sheet);
         if self.window.len() > LOOK_AHEAD {
             self.write_oldest()
         } else {
@@ -201,11 +203,14 @@ impl PageWriter {
     }
 
     fn write_oldest(&mut self) -> Result<(), ParseFailure> {
-        let Some((number, lines)) = self.window.pop_front() else {
+        let Some(sheet) = self.window.pop_front() else {
             return Ok(());
         };
-        let titles = self.outline.get(&number).map_or(&[][..], Vec::as_slice);
-        let page = compose(number, lines, &self.style, titles);
+        let titles = self
+            .outline
+            .get(&sheet.number)
+            .map_or(&[][..], Vec::as_slice);
+        let page = compose(&sheet, &self.style, titles);
         self.outbox.send(&Message::Page(page))
     }
 

@@ -1,6 +1,6 @@
 //! Tells which paragraphs are titles: those that the outline names, else those that look like one.
 
-use super::layout::Line;
+use super::lines::Line;
 use super::style::Style;
 
 /// A title may run over this many lines.
@@ -115,7 +115,12 @@ impl<'a> Titles<'a> {
             .filter(|c| c.is_alphabetic())
             .count()
             > 1;
-        if paragraph.len() > LINES_MAX || characters > CHARACTERS_MAX || !has_words {
+        let text = text_of(paragraph);
+        if rows(paragraph) > LINES_MAX
+            || has_cells(paragraph)
+            || characters > CHARACTERS_MAX
+            || !has_words
+        {
             return None;
         }
         if self.style.is_running_head(first) {
@@ -130,9 +135,26 @@ impl<'a> Titles<'a> {
             first.is_bold && ratio >= BOLD_MIN && self.style.bold_is_rare() && !reads_like_text;
         (is_large || is_bold).then(|| Found {
             lines: paragraph.len(),
-            level: numbered_level(&first.text).unwrap_or_else(|| level_by_size(ratio, is_large)),
+            level: numbered_level(&text).unwrap_or_else(|| level_by_size(ratio, is_large)),
         })
     }
+}
+
+fn rows(paragraph: &[Line]) -> usize {
+    let starts = paragraph
+        .windows(2)
+        .filter(|pair| !pair[0].bounds.shares_row_with(pair[1].bounds));
+    1 + starts.count()
+}
+
+/// A number and its title may stand apart, but three parts of a row are a table's head.
+fn has_cells(paragraph: &[Line]) -> bool {
+    paragraph.windows(3).any(|parts| rows(parts) == 1)
+}
+
+fn text_of(paragraph: &[Line]) -> String {
+    let texts: Vec<&str> = paragraph.iter().map(|line| line.text.as_str()).collect();
+    texts.join(" ")
 }
 
 fn level_by_size(ratio: f32, is_large: bool) -> u8 {
@@ -157,7 +179,7 @@ fn numbered_level(title: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::super::layout::compose;
-    use super::super::layout::tests::line;
+    use super::super::layout::tests::{line, sheet};
     use super::*;
 
     fn body() -> Line {
@@ -170,8 +192,9 @@ mod tests {
     fn headings_of(title: Line, outline: &[OutlineTitle]) -> Vec<(String, u8)> {
         let lines = vec![title, body(), line("and one more line of it", 39.0)];
         let mut style = Style::default();
-        style.learn(&lines);
-        let page = compose(1, lines, &style, outline);
+        let sheet = sheet(1, lines);
+        style.learn(&sheet);
+        let page = compose(&sheet, &style, outline);
         let titles = page.headings.iter().map(|heading| {
             (
                 page.text[heading.start..heading.end].to_owned(),

@@ -1,8 +1,12 @@
-//! Makes paragraphs of lines: where one ends, and what becomes of hyphens at line ends.
+//! Makes paragraphs of lines: where one ends, what becomes of hyphens at line ends, and where each line stands.
 
+use super::columns::runs_downwards;
 use super::headings::{OutlineTitle, Titles};
+use super::lines::Line;
+use super::place::Frame;
 use super::style::Style;
-use super::{Heading, Page};
+use super::text::Sheet;
+use super::{Heading, Page, PlacedLine};
 
 /// A gap between lines of more than this share of a line's height starts a paragraph.
 /// Lines set solid have gaps near 0 and double-spaced ones are paragraphs of one line, which does no harm.
@@ -14,93 +18,126 @@ const STEP_UP_MAX: f32 = 1.6;
 /// So does a change of size of more than this share of the body size.
 const SIZE_CHANGE_MAX: f32 = 0.12;
 
-/// A box in points, the y axis up, on the page as shown.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Bounds {
-    pub(super) left: f32,
-    pub(super) bottom: f32,
-    pub(super) right: f32,
-    pub(super) top: f32,
-}
+/// Between the cells of a row, in line heights; what is nearer is a part of the same cell.
+const CELL_GAP_MIN: f32 = 0.8;
 
-impl Bounds {
-    pub(super) fn union(self, other: Self) -> Self {
-        Self {
-            left: self.left.min(other.left),
-            bottom: self.bottom.min(other.bottom),
-            right: self.right.max(other.right),
-            top: self.top.max(other.top),
-        }
-    }
-
-    fn height(self) -> f32 {
-        self.top - self.bottom
-    }
-
-    /// Whether the two stand side by side, as a word and its superscript or the cells of a table do.
-    fn shares_row_with(self, other: Self) -> bool {
-        let overlap = self.top.min(other.top) - self.bottom.max(other.bottom);
-        overlap > 0.5 * self.height().min(other.height())
-    }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Line {
-    pub(super) text: String,
-    pub(super) bounds: Bounds,
-    /// Mean font size in points.
-    pub(super) size: f32,
-    /// Whether (nearly) all of it is.
-    pub(super) is_bold: bool,
-    /// Ended with a hyphen, which `text` lacks.
-    pub(super) is_hyphenated: bool,
-    /// Visible characters.
-    pub(super) characters: u32,
-}
+/// Cells of a row: no two words, so that a row reads as one.
+const BETWEEN_CELLS: &str = "  ";
 
 /// The text of a page; `titles` are the outline's for this page.
-pub(super) fn compose(
-    number: u32,
-    lines: Vec<Line>,
-    style: &Style,
-    titles: &[OutlineTitle],
-) -> Page {
+pub(super) fn compose(sheet: &Sheet, style: &Style, titles: &[OutlineTitle]) -> Page {
+    let furniture = style.furniture(sheet);
     let mut titles = Titles::new(titles, style);
-    let mut text = String::new();
-    let mut headings = Vec::new();
-    let mut rest = lines.as_slice();
-    while !rest.is_empty() {
-        let (paragraph, after) = rest.split_at(paragraph_lines(rest, style));
-        let heading = titles.heading_of(paragraph);
-        let (lines, separator) = match heading {
-            Some(heading) => (&paragraph[..heading.lines], ' '),
-            None => (paragraph, '\n'),
+    let mut page = Composition {
+        frame: sheet.frame,
+        style,
+        page: Page {
+            number: sheet.number,
+            has_pictures: sheet.has_pictures,
+            ..Page::default()
+        },
+    };
+    let mut at = 0;
+    while at < sheet.lines.len() {
+        let is_furniture = furniture[at];
+        let same = furniture[at..]
+            .iter()
+            .take_while(|&&other| other == is_furniture);
+        let rest = &sheet.lines[at..at + same.count()];
+        let paragraph = &rest[..paragraph_lines(rest, style)];
+        at += if is_furniture {
+            page.push_furniture(paragraph)
+        } else {
+            page.push(paragraph, titles.heading_of(paragraph))
         };
+    }
+    page.page
+}
+
+struct Composition<'a> {
+    frame: Frame,
+    style: &'a Style,
+    page: Page,
+}
+
+impl Composition<'_> {
+    fn push_furniture(&mut self, lines: &[Line]) -> usize {
+        self.start_paragraph();
+        let start = self.page.text.len();
+        self.push_lines(lines, "\n");
+        self.page.furniture.push(start..self.page.text.len());
+        lines.len()
+    }
+
+    /// Returns how many of the lines were taken: of a paragraph that begins with a heading, only that.
+    fn push(&mut self, paragraph: &[Line], heading: Option<super::headings::Found>) -> usize {
         // A hyphen at the end of the paragraph goes on in the next one: the column or the page's picture changed.
-        if !text.is_empty() && !text.ends_with('-') {
-            text.push_str("\n\n");
+        let goes_on = self.page.text.ends_with('-')
+            && self
+                .page
+                .furniture
+                .last()
+                .is_none_or(|last| last.end < self.page.text.len());
+        if !goes_on {
+            self.start_paragraph();
         }
-        let start = text.len();
-        push_lines(&mut text, lines, separator, style);
-        if let Some(heading) = heading {
-            headings.push(Heading {
+        let Some(heading) = heading else {
+            self.push_lines(paragraph, "\n");
+            return paragraph.len();
+        };
+        let start = self.page.text.len();
+        self.push_lines(&paragraph[..heading.lines], " ");
+        self.page.headings.push(Heading {
+            start,
+            end: self.page.text.len(),
+            level: heading.level,
+        });
+        heading.lines
+    }
+
+    fn start_paragraph(&mut self) {
+        if !self.page.text.is_empty() {
+            self.page.text.push_str("\n\n");
+        }
+    }
+
+    fn push_lines(&mut self, lines: &[Line], between: &str) {
+        for (index, line) in lines.iter().enumerate() {
+            let text = &mut self.page.text;
+            let start = text.len();
+            text.push_str(&line.text);
+            let next = lines.get(index + 1);
+            let keeps_hyphen = |text: &str, next: &Line| self.style.keeps_hyphen(text, &next.text);
+            if line.is_hyphenated && next.is_none_or(|next| keeps_hyphen(text, next)) {
+                text.push('-');
+            }
+            self.page.lines.push(PlacedLine {
                 start,
                 end: text.len(),
-                level: heading.level,
+                bounds: self.frame.shares(line.bounds),
             });
+            match next {
+                Some(next) if !line.is_hyphenated => {
+                    text.push_str(match side_by_side(line, next) {
+                        Some(separator) => separator,
+                        None => between,
+                    })
+                }
+                _ => {}
+            }
         }
-        rest = if heading.is_some() {
-            &rest[lines.len()..]
-        } else {
-            after
-        };
     }
-    Page {
-        number,
-        text,
-        headings,
-        ..Page::default()
-    }
+}
+
+/// What stands between two parts of a row.
+fn side_by_side(left: &Line, right: &Line) -> Option<&'static str> {
+    let height = left.bounds.height().min(right.bounds.height());
+    let is_cell = left.bounds.gap_to(right.bounds) > CELL_GAP_MIN * height;
+    share_row(left, right).then_some(if is_cell { BETWEEN_CELLS } else { " " })
+}
+
+fn share_row(left: &Line, right: &Line) -> bool {
+    left.bounds.shares_row_with(right.bounds) && !runs_downwards(left) && !runs_downwards(right)
 }
 
 /// How many of the lines, at least one, form the first paragraph.
@@ -112,8 +149,11 @@ fn paragraph_lines(lines: &[Line], style: &Style) -> usize {
 }
 
 fn starts_paragraph(above: &Line, line: &Line, style: &Style) -> bool {
-    if above.is_hyphenated || above.bounds.shares_row_with(line.bounds) {
+    if above.is_hyphenated || share_row(above, line) {
         return false;
+    }
+    if runs_downwards(above) || runs_downwards(line) {
+        return runs_downwards(above) != runs_downwards(line);
     }
     let gap = above.bounds.bottom - line.bounds.top;
     let height = above.bounds.height().max(line.bounds.height());
@@ -123,24 +163,30 @@ fn starts_paragraph(above: &Line, line: &Line, style: &Style) -> bool {
         || above.is_bold != line.is_bold
 }
 
-fn push_lines(text: &mut String, lines: &[Line], separator: char, style: &Style) {
-    for (index, line) in lines.iter().enumerate() {
-        text.push_str(&line.text);
-        match lines.get(index + 1) {
-            Some(next) if line.is_hyphenated => {
-                let keeps_hyphen = style.keeps_hyphen(text, &next.text);
-                text.push_str(if keeps_hyphen { "-" } else { "" });
-            }
-            Some(_) => text.push(separator),
-            None if line.is_hyphenated => text.push('-'),
-            None => {}
-        }
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::Bounds as Shares;
+    use super::super::place::Bounds;
     use super::*;
+
+    /// A sheet of 200 by 800 points.
+    pub(crate) fn sheet(number: u32, lines: Vec<Line>) -> Sheet {
+        let page = Bounds {
+            left: 0.0,
+            bottom: 0.0,
+            right: 200.0,
+            top: 800.0,
+        };
+        Sheet {
+            number,
+            frame: Frame {
+                page,
+                ..Frame::default()
+            },
+            lines,
+            has_pictures: false,
+        }
+    }
 
     /// A line of 10 points high text whose top is at `top`.
     pub(crate) fn line(text: &str, top: f32) -> Line {
@@ -170,8 +216,9 @@ pub(super) mod tests {
 
     fn text_of(lines: Vec<Line>) -> String {
         let mut style = Style::default();
-        style.learn(&lines);
-        compose(1, lines, &style, &[]).text
+        let sheet = sheet(1, lines);
+        style.learn(&sheet);
+        compose(&sheet, &style, &[]).text
     }
 
     #[test]
@@ -247,14 +294,58 @@ pub(super) mod tests {
         };
         assert_eq!(
             text_of(vec![line("Melissa Dell", 100.0), superscript]),
-            "Melissa Dell\n2"
+            "Melissa Dell 2"
         );
+    }
+
+    #[test]
+    fn cells_of_a_row_stand_on_one_line_of_the_text() {
+        let cell = |text: &str, left: f32, top: f32| {
+            let bounds = Bounds {
+                left,
+                bottom: top - 10.0,
+                right: left + 30.0,
+                top,
+            };
+            Line {
+                bounds,
+                ..line(text, top)
+            }
+        };
+        let lines = vec![
+            cell("Lead", 0.0, 100.0),
+            cell("20", 60.0, 100.0),
+            cell("Zinc", 0.0, 89.0),
+            cell("100", 60.0, 89.0),
+        ];
+        assert_eq!(text_of(lines), "Lead  20\nZinc  100");
+    }
+
+    #[test]
+    fn each_line_knows_its_place_in_the_text_and_on_the_page() {
+        let lines = vec![
+            cut("an exam", 800.0),
+            line("ple is", 789.0),
+            line("more", 400.0),
+        ];
+        let page = compose(&sheet(1, lines), &Style::default(), &[]);
+        let placed: Vec<_> = page
+            .lines
+            .iter()
+            .map(|line| (&page.text[line.start..line.end], line.bounds))
+            .collect();
+        let expected = [
+            ("an exam", Shares([0.0, 0.0, 0.5, 0.0125])),
+            ("ple is", Shares([0.0, 0.0138, 0.5, 0.0263])),
+            ("more", Shares([0.0, 0.5, 0.5, 0.5125])),
+        ];
+        assert_eq!(placed, expected);
     }
 
     #[test]
     fn an_empty_page_has_no_text() {
         assert_eq!(
-            compose(3, vec![], &Style::default(), &[]),
+            compose(&sheet(3, vec![]), &Style::default(), &[]),
             Page {
                 number: 3,
                 ..Page::default()

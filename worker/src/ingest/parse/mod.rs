@@ -6,14 +6,19 @@
 //! Whatever happens in there, this side ends with pages or with one [`ParseFailure`].
 //!
 //! The child's work, in order: `limits` are set, `gate` (lopdf) judges structure, encryption and bombs,
-//! `repair` mends what it can, `text` (PDFium) reads lines, `layout` makes paragraphs of them and
-//! `headings` finds the titles; `protocol` carries the pages to `process`, the parent's half.
+//! `repair` mends what it can, `text` (PDFium) reads characters, `lines` makes lines of them, `columns` puts those into
+//! reading order, `layout` makes paragraphs and `place` says where they stand; `headings` finds the titles, `furniture`
+//! the running heads, both by what `style` says is usual in the document; `protocol` carries the pages to `process`, the parent's half.
 
 mod child;
+mod columns;
+mod furniture;
 mod gate;
 mod headings;
 mod layout;
 mod limits;
+mod lines;
+mod place;
 mod process;
 mod protocol;
 mod repair;

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::layout::Line;
+use super::furniture::Furniture;
+use super::lines::Line;
+use super::text::Sheet;
 
 /// A line at the top or bottom of this many pages is a running head.
 const RUNNING_HEAD_PAGES_MIN: u32 = 3;
@@ -26,11 +28,14 @@ pub(super) struct Style {
     words: HashSet<u64>,
     /// How many pages have a line at their top or bottom, by [`hash_head`]. Bounded as the words are.
     heads: HashMap<u64, u32>,
+    furniture: Furniture,
 }
 
 impl Style {
-    /// Takes in the lines of one page.
-    pub(super) fn learn(&mut self, lines: &[Line]) {
+    /// Takes in one page.
+    pub(super) fn learn(&mut self, sheet: &Sheet) {
+        self.furniture.learn(sheet);
+        let lines = &sheet.lines;
         let bottom = lines
             .len()
             .saturating_sub(RUNNING_HEAD_LINES)
@@ -71,6 +76,12 @@ impl Style {
         self.bold_characters * 3 < self.characters
     }
 
+    /// Which of the page's lines are running heads, running feet or page numbers.
+    pub(super) fn furniture(&self, sheet: &Sheet) -> Vec<bool> {
+        self.furniture.of(sheet, self.body_size())
+    }
+
+    /// Looser than [`Self::furniture`]: enough to doubt that it is a title, too little to keep it from searches.
     pub(super) fn is_running_head(&self, line: &Line) -> bool {
         self.heads
             .get(&hash_head(&line.text))
@@ -119,7 +130,7 @@ fn hash_word(word: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::layout::tests::line;
+    use super::super::layout::tests::{line, sheet};
     use super::*;
 
     #[test]
@@ -127,10 +138,11 @@ mod tests {
         let mut style = Style::default();
         for page in 1..=3 {
             assert!(!style.is_running_head(&line("Handbook, page 7", 100.0)));
-            style.learn(&[
+            let lines = vec![
                 line(&format!("Handbook, page {page}"), 100.0),
                 line("text", 89.0),
-            ]);
+            ];
+            style.learn(&sheet(page, lines));
         }
         assert!(style.is_running_head(&line("Handbook, page 7", 100.0)));
     }

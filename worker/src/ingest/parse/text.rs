@@ -1,11 +1,14 @@
-//! PDFium's part: the lines of a page, in reading order, with their place, size and weight.
+//! PDFium's part: the characters of a page, in reading order, with their place, size and weight; and whether the page
+//! has pictures.
 
+use std::f32::consts::FRAC_PI_2;
 use std::path::Path;
 
 use pdfium_render::prelude::*;
 
 use super::ParseFailure;
-use super::layout::{Bounds, Line};
+use super::lines::{Before, Glyph, Line, lines};
+use super::place::{Bounds, Frame};
 
 /// Where PDFium looks for substitutes of fonts that a file doesn't embed: nowhere.
 /// The child opens no files, and the same PDF gives the same text on every machine.
@@ -13,11 +16,26 @@ const NO_FONTS: &str = "/dev/null/fonts";
 
 const BOLD_WEIGHT_MIN: u32 = 600;
 
-/// Of a line's characters, for a bold line: one that starts with a bold word is a line of text.
-const BOLD_SHARE_MIN: f64 = 0.9;
-
 /// PDFium's marks of a hyphen at the end of a line, with which it joins that line to the next.
 const LINE_END_HYPHENS: [char; 2] = ['\u{2}', '\u{fffe}'];
+
+/// Of a page, for pictures that may hold text: a logo has less.
+const PICTURE_SHARE_MIN: f32 = 0.05;
+
+/// Objects of a page, and of a form, among which pictures are looked for.
+const OBJECTS_MAX: usize = 5_000;
+
+/// Forms hold forms; pictures deeper down are hardly ever met.
+const FORM_DEPTH_MAX: u32 = 3;
+
+/// A page as PDFium reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Sheet {
+    pub(super) number: u32,
+    pub(super) frame: Frame,
+    pub(super) lines: Vec<Line>,
+    pub(super) has_pictures: bool,
+}
 
 /// The loaded library; one per process.
 pub(super) struct PdfiumLibrary {
@@ -73,23 +91,44 @@ impl PdfiumDocument<'_> {
         u32::try_from(self.document.pages().len()).unwrap_or(0)
     }
 
-    /// The lines of page `number`, from 1. A page without text has none.
+    /// Page `number`, from 1. One without text has no lines.
     ///
     /// # Errors
     /// [`ParseFailure::Damaged`] when PDFium can't read the page.
-    pub(super) fn lines(&self, number: u32) -> Result<Vec<Line>, ParseFailure> {
+    pub(super) fn sheet(&self, number: u32) -> Result<Sheet, ParseFailure> {
         let damaged = |error: PdfiumError| ParseFailure::Damaged(format!("{error:?}"));
         let index = i32::try_from(number).unwrap_or(i32::MAX) - 1;
         let page = or_abort(|| self.document.pages().get(index)).map_err(damaged)?;
         let text = or_abort(|| page.text()).map_err(damaged)?;
-        let turn = page.rotation().unwrap_or(PdfPageRenderRotation::None);
-        let mut builder = LineBuilder::new(turn);
+        let mut reader = Reader::new();
         or_abort(|| {
             for character in text.chars().iter() {
-                builder.add(&character);
+                reader.add(&character);
             }
         });
-        Ok(builder.finish())
+        let (upright, lines) = reader.finish();
+        let shown = or_abort(|| page.boundaries().bounding()).map(|shown| of_rect(shown.bounds));
+        let frame = Frame {
+            page: shown.unwrap_or_default(),
+            shown: page.rotation().map_or(0, quarters),
+            upright,
+        };
+        let has_pictures = or_abort(|| has_pictures(&page, frame.page, !lines.is_empty()));
+        Ok(Sheet {
+            number,
+            frame,
+            lines,
+            has_pictures,
+        })
+    }
+}
+
+fn quarters(turn: PdfPageRenderRotation) -> u8 {
+    match turn {
+        PdfPageRenderRotation::None => 0,
+        PdfPageRenderRotation::Degrees90 => 1,
+        PdfPageRenderRotation::Degrees180 => 2,
+        PdfPageRenderRotation::Degrees270 => 3,
     }
 }
 
@@ -109,35 +148,28 @@ fn or_abort<T>(call: impl FnOnce() -> T) -> T {
     value
 }
 
-/// Collects characters into lines. Boxes cover all characters, but size and weight are asked for at the start of
-/// each word only: each question is a call through PDFium's lock, and words of two sizes are rare.
-struct LineBuilder {
-    turn: PdfPageRenderRotation,
-    lines: Vec<Line>,
-    text: String,
-    bounds: Option<Bounds>,
+/// Collects the visible characters of a page. Size, weight and direction are asked for at the start of each word only:
+/// each question is a call through PDFium's lock, and words of two sizes are rare.
+struct Reader {
+    glyphs: Vec<Glyph>,
+    before: Before,
     size: f32,
     is_bold: bool,
     starts_word: bool,
-    characters: u32,
-    size_sum: f32,
-    bold_count: u32,
+    /// Words by the quarter turns that make them upright.
+    turns: [u32; 4],
     high_surrogate: Option<u16>,
 }
 
-impl LineBuilder {
-    fn new(turn: PdfPageRenderRotation) -> Self {
+impl Reader {
+    fn new() -> Self {
         Self {
-            turn,
-            lines: Vec::new(),
-            text: String::new(),
-            bounds: None,
+            glyphs: Vec::new(),
+            before: Before::Nothing,
             size: 0.0,
             is_bold: false,
             starts_word: true,
-            characters: 0,
-            size_sum: 0.0,
-            bold_count: 0,
+            turns: [0; 4],
             high_surrogate: None,
         }
     }
@@ -145,12 +177,12 @@ impl LineBuilder {
     fn add(&mut self, character: &PdfPageTextChar) {
         match self.decode(character.unicode_value()) {
             None | Some('\r') => {}
-            Some('\n') => self.end_line(false),
-            Some(hyphen) if LINE_END_HYPHENS.contains(&hyphen) => self.end_line(true),
-            Some(space) if space.is_whitespace() => {
-                self.starts_word = true;
-                if !self.text.is_empty() && !self.text.ends_with(' ') {
-                    self.text.push(' ');
+            Some('\n') => self.see(Before::LineEnd),
+            Some(hyphen) if LINE_END_HYPHENS.contains(&hyphen) => self.see(Before::Hyphen),
+            Some(space) if space.is_whitespace() => self.see(Before::Space),
+            Some(code) if code.is_control() => {
+                if let Some(ligature) = tex_ligature(code) {
+                    self.add_letter(ligature, character);
                 }
             }
             Some(unreadable) if is_unreadable(unreadable) => {}
@@ -158,48 +190,59 @@ impl LineBuilder {
         }
     }
 
-    fn add_letter(&mut self, letter: char, character: &PdfPageTextChar) {
-        match ligature(letter) {
-            Some(letters) => self.text.push_str(letters),
-            None => self.text.push(letter),
-        }
-        if std::mem::take(&mut self.starts_word) {
-            self.size = character.scaled_font_size().value.abs();
-            self.is_bold = is_bold(character);
-        }
-        self.characters += 1;
-        self.size_sum += self.size;
-        self.bold_count += u32::from(self.is_bold);
-        if let Ok(rect) = character.loose_bounds() {
-            let bounds = upright(rect, self.turn);
-            self.bounds = Some(self.bounds.map_or(bounds, |line| line.union(bounds)));
-        }
-    }
-
-    fn end_line(&mut self, is_hyphenated: bool) {
+    /// A line's end counts for more than a blank, and a hyphen there for more than either.
+    fn see(&mut self, between: Before) {
         self.starts_word = true;
-        let text = std::mem::take(&mut self.text);
-        let (characters, bounds) = (self.characters, self.bounds.take());
-        let size = self.size_sum / characters.max(1) as f32;
-        let is_bold = f64::from(self.bold_count) >= f64::from(characters) * BOLD_SHARE_MIN;
-        (self.characters, self.size_sum, self.bold_count) = (0, 0.0, 0);
-        if characters > 0 {
-            let text = text.trim_end().to_owned();
-            let bounds = bounds.unwrap_or_default();
-            self.lines.push(Line {
-                text,
-                bounds,
-                size,
-                is_bold,
-                is_hyphenated,
-                characters,
-            });
+        let rank = |before| match before {
+            Before::Nothing => 0,
+            Before::Space => 1,
+            Before::LineEnd => 2,
+            Before::Hyphen => 3,
+        };
+        if rank(between) > rank(self.before) {
+            self.before = between;
         }
     }
 
-    fn finish(mut self) -> Vec<Line> {
-        self.end_line(false);
-        self.lines
+    fn add_letter(&mut self, letter: char, character: &PdfPageTextChar) {
+        if std::mem::take(&mut self.starts_word) {
+            self.is_bold = is_bold(character);
+            self.size = character.unscaled_font_size().value.abs();
+            if let Ok(matrix) = character.matrix() {
+                let (a, b, c, d) = (matrix.a(), matrix.b(), matrix.c(), matrix.d());
+                self.size *= c.hypot(d);
+                // What is mirrored has no direction.
+                if a * d > b * c {
+                    let quarters = (b.atan2(a) / FRAC_PI_2).round() as i32;
+                    self.turns[quarters.rem_euclid(4) as usize] += 1;
+                }
+            }
+        }
+        let bounds = match character.loose_bounds() {
+            Ok(rect) => of_rect(rect),
+            Err(_) => self
+                .glyphs
+                .last()
+                .map(|last| last.bounds)
+                .unwrap_or_default(),
+        };
+        self.glyphs.push(Glyph {
+            letter,
+            bounds,
+            size: self.size,
+            is_bold: self.is_bold,
+            before: std::mem::replace(&mut self.before, Before::Nothing),
+        });
+    }
+
+    /// The turns that make most words upright, and the lines of the page turned so.
+    fn finish(mut self) -> (u8, Vec<Line>) {
+        let most = (0..4_u8).max_by_key(|&turn| (self.turns[usize::from(turn)], turn == 0));
+        let upright = most.unwrap_or(0);
+        for glyph in &mut self.glyphs {
+            glyph.bounds = glyph.bounds.turned(upright);
+        }
+        (upright, lines(&self.glyphs, self.before == Before::Hyphen))
     }
 
     /// PDFium hands out UTF-16 units, hence characters beyond the first plane in two halves.
@@ -219,6 +262,58 @@ impl LineBuilder {
     }
 }
 
+fn of_rect(rect: PdfRect) -> Bounds {
+    Bounds {
+        left: rect.left().value,
+        bottom: rect.bottom().value,
+        right: rect.right().value,
+        top: rect.top().value,
+    }
+}
+
+/// Whether the page shows pictures of some size, or drawings instead of text.
+fn has_pictures(page: &PdfPage, shown: Bounds, has_text: bool) -> bool {
+    if !has_text {
+        return !page.objects().is_empty();
+    }
+    let mut area = 0.0;
+    for object in page.objects().iter().take(OBJECTS_MAX) {
+        if shows_picture(&object, FORM_DEPTH_MAX)
+            && let Ok(bounds) = object.bounds()
+        {
+            area += of_rect(bounds.to_rect()).area_within(shown);
+        }
+    }
+    area > PICTURE_SHARE_MIN * shown.width() * shown.height()
+}
+
+fn shows_picture(object: &PdfPageObject, depth: u32) -> bool {
+    match object.object_type() {
+        PdfPageObjectType::Image => true,
+        PdfPageObjectType::XObjectForm if depth > 0 => {
+            object.as_x_object_form_object().is_some_and(|form| {
+                form.iter()
+                    .take(OBJECTS_MAX)
+                    .any(|part| shows_picture(&part, depth - 1))
+            })
+        }
+        _ => false,
+    }
+}
+
+/// TeX's fonts have their ligatures where others have control characters, and bitmap fonts don't say what they mean:
+/// the encodings T1 and OT1 (LaTeX font encodings, sections 2.1 and 2.2).
+fn tex_ligature(code: char) -> Option<char> {
+    Some(match code {
+        '\u{b}' | '\u{1b}' => '\u{fb00}',
+        '\u{c}' | '\u{1c}' => '\u{fb01}',
+        '\u{1d}' => '\u{fb02}',
+        '\u{e}' | '\u{1e}' => '\u{fb03}',
+        '\u{f}' | '\u{1f}' => '\u{fb04}',
+        _ => return None,
+    })
+}
+
 /// By the font's weight, else by its name: the standard fonts are often used without a descriptor that tells.
 fn is_bold(character: &PdfPageTextChar) -> bool {
     let weight = match character.font_weight() {
@@ -236,39 +331,6 @@ fn is_bold(character: &PdfPageTextChar) -> bool {
         .any(|word| name.contains(word))
 }
 
-/// The box as the reader sees it, on a page that is shown turned (`/Rotate`).
-/// Only differences between boxes are used so far, so the origin is left where it falls.
-fn upright(rect: PdfRect, turn: PdfPageRenderRotation) -> Bounds {
-    let (left, right) = (rect.left().value, rect.right().value);
-    let (bottom, top) = (rect.bottom().value, rect.top().value);
-    match turn {
-        PdfPageRenderRotation::None => Bounds {
-            left,
-            bottom,
-            right,
-            top,
-        },
-        PdfPageRenderRotation::Degrees90 => Bounds {
-            left: bottom,
-            bottom: -right,
-            right: top,
-            top: -left,
-        },
-        PdfPageRenderRotation::Degrees180 => Bounds {
-            left: -right,
-            bottom: -top,
-            right: -left,
-            top: -bottom,
-        },
-        PdfPageRenderRotation::Degrees270 => Bounds {
-            left: -top,
-            bottom: left,
-            right: -bottom,
-            top: right,
-        },
-    }
-}
-
 /// Control characters, private-use characters of fonts without a character map, marks that turn the writing
 /// direction (PDFium's order is the reading order already) and what stands for nothing visible.
 fn is_unreadable(c: char) -> bool {
@@ -279,26 +341,13 @@ fn is_unreadable(c: char) -> bool {
             | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Nobody searches for "ﬁnance" with a ligature.
-fn ligature(c: char) -> Option<&'static str> {
-    Some(match c {
-        '\u{fb00}' => "ff",
-        '\u{fb01}' => "fi",
-        '\u{fb02}' => "fl",
-        '\u{fb03}' => "ffi",
-        '\u{fb04}' => "ffl",
-        '\u{fb05}' | '\u{fb06}' => "st",
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn halves_of_a_character_are_put_together_and_lone_ones_dropped() {
-        let mut builder = LineBuilder::new(PdfPageRenderRotation::None);
+        let mut builder = Reader::new();
         let mut decode = |units: &[u32]| {
             units
                 .iter()
@@ -318,18 +367,5 @@ mod tests {
                 .all(is_unreadable)
         );
         assert!(!"a ä あ ع € \u{200d}".chars().any(is_unreadable));
-    }
-
-    #[test]
-    fn boxes_of_a_turned_page_are_turned_upright() {
-        // Two lines of a page turned by 90 degrees: the first is left of the second in the file.
-        let line = |left: f32| PdfRect::new_from_values(100.0, left, 500.0, left + 10.0);
-        let upright = |left| upright(line(left), PdfPageRenderRotation::Degrees90);
-        let (first, second) = (upright(50.0), upright(70.0));
-        assert!(
-            first.bottom > second.top,
-            "the first line is above the second"
-        );
-        assert_eq!((first.left, first.right), (100.0, 500.0));
     }
 }

@@ -187,8 +187,10 @@ async fn a_page_without_text_is_a_page_with_an_empty_text() {
         document.pages,
         [Page {
             number: 1,
+            has_pictures: true,
             ..Page::default()
-        }]
+        }],
+        "what it has instead may show some"
     );
 }
 
