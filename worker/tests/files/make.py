@@ -7,6 +7,10 @@ locked.pdf        1 page, encrypted (RC4, 40 bits), user password "open sesame"
 cut.pdf           the handbook without its last third: no page tree, no cross-reference table
 no-text.pdf       1 page with a drawing, no text
 turned.pdf        1 page of three lines, shown turned by 90 degrees
+places.pdf        5 pages of two lines and a line that runs upwards, shown turned by 0 to 270 degrees and as a part of
+                  a page whose origin isn't its corner; the last isn't turned, but all its lines run upwards
+report.pdf        5 pages with a running head, a page number, and on the third a table; two have the same two columns,
+                  drawn as they are read and row by row; a picture over a third of the last
 cycle.pdf         1 page in a page tree that contains itself
 bomb.pdf          2 pages: the first expands to 70 MiB
 form-bomb.pdf     1 page with text and a drawing that expands to 70 MiB
@@ -220,6 +224,68 @@ def locked(password):
     return objects, f"/Encrypt 92 0 R/ID[<{identity.hex()}><{identity.hex()}>]"
 
 
+def places():
+    lines = "BT /F1 24 Tf 150 600 Td (A line near the top) Tj ET BT /F2 12 Tf 1 0 0 1 220 250 Tm (and a smaller one) Tj ET"
+    upwards = "BT /F1 14 Tf 0 1 -1 0 450 300 Tm (upwards) Tj ET"
+    all_upwards = "BT /F1 24 Tf 0 1 -1 0 200 260 Tm (A line beside) Tj ET BT /F1 24 Tf 0 1 -1 0 300 260 Tm (another) Tj ET"
+    objects = document([content.encode() for content in [f"{lines} {upwards}"] * 4 + [all_upwards]])
+    for index, turn in enumerate((0, 90, 180, 270, 0)):
+        boxes = f"/Rotate {turn}/CropBox[100 200 500 700]/MediaBox[-50 -20 545 822]"
+        objects[10 + 2 * index] = objects[10 + 2 * index].replace(b"/MediaBox[0 0 595 842]", boxes.encode())
+    return objects
+
+
+LEFT = """The river rises in the hills north of the
+town and turns the wheels of three mills
+before it comes to the first of its bridges.
+Each mill pays a toll of nine coppers for
+the water that it takes between the feast
+of the ploughs and the first night of frost.
+Who takes water outside of these days pays
+double, and the miller's name is read out."""
+
+RIGHT = """The lower river belongs to the fishers,
+who may lay out their nets from the second
+bridge down to where the water turns salt.
+No net may be longer than forty paces, and
+every seventh day all of them must be dry.
+Eels are nobody's: children may take them
+by hand in summer, but may not sell them
+to the inns along the road to the coast."""
+
+TABLE = [
+    ("Station", "Depth", "Salt", "Remarks"),
+    ("Upper mill", "1.20 m", "0.1 g", "clear"),
+    ("Old bridge", "2.75 m", "0.4 g", "some reed"),
+    ("Salt gate", "4.10 m", "18.6 g", "tidal"),
+]
+
+
+def report():
+    def show(text, x, y, size=10):
+        return f"BT /F1 {size} Tf 1 0 0 1 {x} {y} Tm {string(text)} Tj ET"
+
+    columns = [[show(line, x, 700 - 14 * at) for at, line in enumerate(text.split("\n"))] for x, text in ((72, LEFT), (320, RIGHT))]
+    table = [show(cell, 72 + 110 * at, 700 - 16 * row) for row, cells in enumerate(TABLE) for at, cell in enumerate(cells)]
+    text = [show(line, 72, 700 - 14 * at) for at, line in enumerate(LEFT.split("\n"))]
+    bodies = [
+        text,
+        columns[0] + columns[1],
+        [show("Table 1: what was measured in May", 72, 730)] + table,
+        [line for row in zip(*columns) for line in row],
+        [show("Figure 1: the salt gate", 72, 380), "q 300 0 0 560 72 100 cm /Picture Do Q"],
+    ]
+    pages = [
+        "\n".join([show("River Authority, yearly report", 72, 800, 9), *body, show(f"{number + 20}", 290, 30, 9)]).encode()
+        for number, body in enumerate(bodies, 1)
+    ]
+    objects = document(pages)
+    objects[18] = objects[18].replace(b"/Resources<<", b"/Resources<</XObject<</Picture 50 0 R>>")
+    entries = "/Type/XObject/Subtype/Image/Width 2/Height 2/BitsPerComponent 8/ColorSpace/DeviceGray"
+    objects[50] = stream(bytes([200, 60, 90, 230]), entries)
+    return objects
+
+
 def main():
     outline = [("Travel Policy", 1), ("Planning a trip", 1), ("Trains and flights", 1), ("Hotels", 2)]
     outline += [("Daily allowance", 2), ("Cars", 2), ("Settling the costs", 3), ("When something goes wrong", 3)]
@@ -239,6 +305,9 @@ def main():
     objects = document([turned.encode()])
     objects[10] = objects[10].replace(b"/MediaBox", b"/Rotate 90/MediaBox")
     write("turned.pdf", objects)
+
+    write("places.pdf", places())
+    write("report.pdf", report())
 
     objects = document([typeset(["The only page."])])
     objects[90] = b"<</Type/Pages/Count 2/Kids[10 0 R 90 0 R]/Parent 90 0 R>>"

@@ -1,5 +1,6 @@
 //! Tells which paragraphs are titles: those that the outline names, else those that look like one.
 
+use super::columns::runs_downwards;
 use super::lines::Line;
 use super::style::Style;
 
@@ -84,6 +85,9 @@ impl<'a> Titles<'a> {
 
     /// Whether a paragraph is a title or starts with one.
     pub(super) fn heading_of(&mut self, paragraph: &[Line]) -> Option<Found> {
+        if is_entry_of_contents(paragraph) || paragraph.first().is_some_and(runs_downwards) {
+            return None;
+        }
         self.named_by_outline(paragraph)
             .or_else(|| self.looks_like_one(paragraph))
     }
@@ -138,6 +142,29 @@ impl<'a> Titles<'a> {
             level: numbered_level(&text).unwrap_or_else(|| level_by_size(ratio, is_large)),
         })
     }
+}
+
+/// A title with dots or a gap behind it, and the number of its page: it names a section elsewhere.
+fn is_entry_of_contents(paragraph: &[Line]) -> bool {
+    let row = &paragraph[..paragraph.len() - rows_after_first(paragraph)];
+    let has_dots = row
+        .iter()
+        .any(|part| part.text.contains(". . .") || part.text.contains("...."));
+    let ends_with_page = row.len() > 1
+        && row.last().is_some_and(|page| {
+            page.text
+                .chars()
+                .all(|c| c.is_ascii_digit() || "ivxlc".contains(c))
+        });
+    has_dots || ends_with_page
+}
+
+/// The lines that don't stand in the first row.
+fn rows_after_first(paragraph: &[Line]) -> usize {
+    let ends = paragraph
+        .windows(2)
+        .position(|pair| !pair[0].bounds.shares_row_with(pair[1].bounds));
+    ends.map_or(0, |at| paragraph.len() - at - 1)
 }
 
 fn rows(paragraph: &[Line]) -> usize {
@@ -265,6 +292,25 @@ mod tests {
         );
         assert_eq!(numbered_level("1999 was a good year"), None);
         assert_eq!(numbered_level("12"), None);
+    }
+
+    #[test]
+    fn an_entry_of_the_contents_is_no_heading() {
+        let outline = [OutlineTitle::new("Who may travel", 2)];
+        let dotted = line("Who may travel . . . . . . 12", 80.0);
+        assert_eq!(headings_of(dotted, &outline), vec![]);
+        let large = Line {
+            size: 14.0,
+            ..line("2 Hotels", 80.0)
+        };
+        let mut page = large.clone();
+        page.text = "17".to_owned();
+        page.bounds.left = 180.0;
+        page.bounds.right = 190.0;
+        let style = Style::default();
+        let mut titles = Titles::new(&[], &style);
+        assert_eq!(titles.heading_of(&[large.clone(), page]), None);
+        assert!(titles.heading_of(&[large]).is_some());
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! PDFs in, pages or a reason out.
 
 mod collections;
+mod layouts;
+mod places;
 mod processes;
+mod whole;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
