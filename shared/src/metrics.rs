@@ -47,6 +47,7 @@ metrics! {
 
     histogram Seconds STAGE_DURATION = "lectern_stage_duration_seconds": "Stages of a job, by kind and stage";
     counter Count PAGES = "lectern_pages_total": "Pages read from documents";
+    gauge Count PARSER_LOCKS = "lectern_parser_locks": "What keeps the parsers of this worker in besides limits, by lock: the version of Landlock, 1 for seccomp; 0 where the kernel lacks it";
     counter Count CHUNKS = "lectern_chunks_total": "Chunks stored";
     counter Count ANSWER_TOKENS = "lectern_answer_tokens_total": "Tokens of answers, by generator and direction";
     histogram Seconds FIRST_TOKEN = "lectern_answer_first_token_seconds": "From a question being asked to the first token of its answer, by generator";

@@ -23,16 +23,23 @@ mod purge;
 
 use std::{sync::Arc, time::Duration};
 
+use ::metrics::gauge;
 use anyhow::{Context as _, Result};
 use lectern_shared::{
     jobs::Queue,
+    metrics,
     store::{self, workers},
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{config::RunSettings, context::Context, runner::Runner};
+use crate::{
+    config::RunSettings,
+    context::Context,
+    ingest::parse::{self, Locks},
+    runner::Runner,
+};
 
 /// Works until `stop` is cancelled, then finishes what it holds within the configured time or hands it back.
 ///
@@ -55,6 +62,8 @@ pub async fn run(settings: RunSettings, stop: CancellationToken) -> Result<()> {
         generator = context.generator.name(),
         "ready"
     );
+
+    tell_locks()?;
 
     let mut tasks = JoinSet::new();
     let bells = listener::start(&context, &runner, &mut tasks, stop.clone())?;
@@ -88,6 +97,23 @@ pub async fn run(settings: RunSettings, stop: CancellationToken) -> Result<()> {
         warn!(%error, "still on the list of workers for a while");
     }
     anyhow::ensure!(!broken, "a task of the worker has ended by itself");
+    Ok(())
+}
+
+/// Says once what keeps the parsers of uploaded files in, besides their limits.
+fn tell_locks() -> Result<()> {
+    let Locks { landlock, seccomp } =
+        parse::locks_here().context("parsers can't be locked in on this machine")?;
+    gauge!(metrics::PARSER_LOCKS, "lock" => "landlock").set(landlock);
+    gauge!(metrics::PARSER_LOCKS, "lock" => "seccomp").set(u8::from(seccomp));
+    if landlock > 0 && seccomp {
+        info!(landlock, seccomp, "parsers are locked in");
+    } else {
+        warn!(
+            landlock,
+            seccomp, "parsers have limits, but this kernel lacks a lock that would keep them in"
+        );
+    }
     Ok(())
 }
 

@@ -24,7 +24,7 @@ use super::layout::compose;
 use super::protocol::{Message, PASSWORD_VARIABLE, Task};
 use super::style::Style;
 use super::text::{PdfiumDocument, PdfiumLibrary, Sheet};
-use super::{ParseFailure, ParseLimits, limits};
+use super::{ParseFailure, ParseLimits, limits, lock};
 
 /// Pages read ahead of the one that is written.
 const LOOK_AHEAD: usize = 16;
@@ -56,10 +56,14 @@ fn confined(task: Task) -> Result<(), ParseFailure> {
     let unavailable = |errno: Errno| ParseFailure::Unavailable(format!("limits: {errno}"));
     let parent = Pid::from_raw(task.parent.cast_signed());
     limits::confine(&task.limits, stdin_bytes(), parent).map_err(unavailable)?;
+    let library = PdfiumLibrary::load(&task.pdfium)?;
+    lock::lock_in().map_err(|error| {
+        ParseFailure::Unavailable(format!("locks: {:#}", anyhow::Error::from(error)))
+    })?;
 
     let work = move || {
         limits::forbid_processes().map_err(unavailable)?;
-        read_document(&task)
+        read_document(&library, &task)
     };
     let worker = thread::Builder::new()
         .name("parse".to_owned())
@@ -72,8 +76,7 @@ fn confined(task: Task) -> Result<(), ParseFailure> {
         .unwrap_or_else(|panic| Err(ParseFailure::Crashed(panic_message(panic.as_ref()))))
 }
 
-fn read_document(task: &Task) -> Result<(), ParseFailure> {
-    let library = PdfiumLibrary::load(&task.pdfium)?;
+fn read_document(library: &PdfiumLibrary, task: &Task) -> Result<(), ParseFailure> {
     let bytes = read_stdin(&task.limits)?;
     let password = password();
 
@@ -93,7 +96,7 @@ fn read_document(task: &Task) -> Result<(), ParseFailure> {
     // the same of it, what lopdf understood of it, written anew. lopdf's copy must be gone
     // before pages are read: together they would be the peak of memory.
     let rewritten: Vec<u8>;
-    let document = match open_as_is(&library, &bytes, password.as_deref(), &gated) {
+    let document = match open_as_is(library, &bytes, password.as_deref(), &gated) {
         Some(document) => document,
         None => {
             notes.push("read from a repaired copy".to_owned());

@@ -2,10 +2,11 @@
 //!
 //! A PDF is a small program written by a stranger and PDFium, which reads it, is C++.
 //! So each file gets a process of its own: our binary started again as `parse-child`, without our environment,
-//! with limits on memory, processor time, files and output, and with nothing open but the file and three pipes.
+//! with limits on memory, processor time, files and output, with nothing open but the file and two pipes, and with
+//! no way to open anything else.
 //! Whatever happens in there, this side ends with pages or with one [`ParseFailure`].
 //!
-//! The child's work, in order: `limits` are set, `gate` (lopdf) judges structure, encryption and bombs,
+//! The child's work, in order: `limits` are set, PDFium is loaded, the `lock` is closed, `gate` (lopdf) judges structure, encryption and bombs,
 //! `repair` mends what it can, `text` (PDFium) reads characters, `lines` makes lines of them, `columns` puts those into
 //! reading order, `layout` makes paragraphs and `place` says where they stand; `headings` finds the titles, `furniture`
 //! the running heads, both by what `style` says is usual in the document; `protocol` carries the pages to `process`, the parent's half.
@@ -19,6 +20,7 @@ mod layout;
 mod limits;
 mod lines;
 mod place;
+mod lock;
 mod process;
 mod protocol;
 mod repair;
@@ -34,6 +36,7 @@ pub use lectern_shared::store::chunks::Bounds;
 use serde::{Deserialize, Serialize};
 
 pub use child::run_child;
+pub use lock::{LockError, Locks, locks_here};
 
 /// The argument after the program's name that makes our binary a parser: `main` must hand over to
 /// [`run_child`] when it sees it, before it starts a runtime or reads its configuration.
