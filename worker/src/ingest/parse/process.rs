@@ -135,13 +135,13 @@ impl Drop for ProcessGroup {
 }
 
 /// Why the messages ended without a document.
-enum Ending {
+pub(super) enum Ending {
     Failed(ParseFailure),
     /// The child closed its stdout in the middle: it crashed or was killed.
     Silence,
 }
 
-async fn read_messages(
+pub(super) async fn read_messages(
     stdout: impl AsyncRead + Unpin,
     limits: &ParseLimits,
     mut deadline: Instant,
@@ -170,7 +170,8 @@ async fn read_messages(
         if !line.ends_with(b"\n") {
             return Err(Ending::Silence);
         }
-        match (serde_json::from_slice(&line), total) {
+        match (serde_json::from_slice::<Message>(&line), total) {
+            (Ok(message), _) if !message.is_storable() => return unusable(),
             (Ok(Message::Opened { pages, title }), None)
                 if (1..=limits.pages_max).contains(&pages) =>
             {
@@ -295,6 +296,10 @@ mod tests {
             unusable,
             "more pages than allowed"
         );
+        let title = OPENED.replace("null", "\"a\\u0000b\"");
+        assert_eq!(read(&title).await, unusable, "a NUL in the title");
+        let note = format!("{OPENED}{{\"finished\":{{\"notes\":[\"a\\u0000b\"]}}}}\n");
+        assert_eq!(read(&note).await, unusable, "a NUL in a note");
     }
 
     #[tokio::test]

@@ -32,6 +32,18 @@ pub(super) enum Message {
     Failed(ParseFailure),
 }
 
+impl Message {
+    /// Whether PostgreSQL, which knows no NUL in text, will take the texts that no page holds.
+    pub(super) fn is_storable(&self) -> bool {
+        let has_nul = |text: &String| text.contains('\0');
+        match self {
+            Self::Opened { title, .. } => !title.iter().any(has_nul),
+            Self::Finished { notes } => !notes.iter().any(has_nul),
+            Self::Page(_) | Self::Failed(_) => true,
+        }
+    }
+}
+
 impl Page {
     /// Whether the parts agree with each other, so that slicing by headings can't panic
     /// and PostgreSQL, which knows no NUL in text, will take it.
@@ -49,6 +61,7 @@ impl Page {
             && self.lines.iter().all(|line| is_on_the_page(line.bounds))
             && self.rows.as_ref().is_none_or(|rows| {
                 rows.starts.is_sorted()
+                    && !rows.noun.contains('\0')
                     && rows
                         .starts
                         .iter()
@@ -146,6 +159,9 @@ mod tests {
             ..page("Über uns", &[])
         };
         assert!(rows(vec![(0, 1), (6, 2)]).is_sound());
+        let mut nameless = rows(vec![(0, 1)]);
+        nameless.rows.as_mut().unwrap().noun.push('\0');
+        assert!(!nameless.is_sound(), "a NUL");
         assert!(!rows(vec![(6, 1), (0, 2)]).is_sound(), "backwards");
         assert!(!rows(vec![(1, 1)]).is_sound(), "inside a character");
     }
