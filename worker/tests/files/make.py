@@ -14,6 +14,7 @@ report.pdf        5 pages with a running head, a page number, and on the third a
 cycle.pdf         1 page in a page tree that contains itself
 bomb.pdf          2 pages: the first expands to 70 MiB
 form-bomb.pdf     1 page with text and a drawing that expands to 70 MiB
+slow.pdf          100 pages that share a drawing of millions of steps that draw nothing
 hungry.pdf        1 page within the limit for content, with more text objects than fit into memory
 """
 
@@ -319,6 +320,12 @@ def main():
     objects[10] = objects[10].replace(b"/Resources<<", b"/Resources<</XObject<</Big 50 0 R>>")
     objects[50] = twice(b" " * (70 << 20), "/Type/XObject/Subtype/Form/BBox[0 0 100 100]")
     write("form-bomb.pdf", objects)
+    objects = {1: b"<</Type/Catalog/Pages 2 0 R>>", 3: twice(b"q Q " * (15 << 20))}
+    for number in range(10, 110):
+        objects[number] = b"<</Type/Page/Parent 2 0 R/Contents 3 0 R>>"
+    kids = b" ".join(b"%d 0 R" % number for number in range(10, 110))
+    objects[2] = b"<</Type/Pages/Count 100/MediaBox[0 0 595 842]/Kids[%b]>>" % kids
+    write("slow.pdf", objects)
     write("hungry.pdf", document([twice(b"BT /F1 9 Tf " + b"(a)Tj " * (4 << 20))]))
 
 

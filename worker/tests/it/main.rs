@@ -8,6 +8,7 @@ mod chunks;
 mod generator;
 mod lifecycle;
 mod models;
+mod neighbours;
 mod parse;
 mod recovery;
 mod spine;
