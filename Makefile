@@ -157,3 +157,38 @@ bench-ingest: services models ## how fast documents are read, embedded and store
 eval-pdf: setup models ## how good the text of PDFs is, against known texts; FOLDER=… for others, TEXTS=… to keep ours
 	@. .dev/env
 	cargo bench --locked --profile dev -p lectern-worker --bench pdf -- $(abspath $(FOLDER)) $(if $(TEXTS),--texts $(abspath $(TEXTS)))
+.PHONY: bench-long
+bench-long: services models ## how much memory a document of 5,000 pages takes, of worker and parser together
+	@. .dev/env
+	cargo bench --locked -p lectern-worker --bench long
+
+.PHONY: eval-hostile
+eval-hostile: models ## what each hostile file ends in, with its processor time and memory
+	@. .dev/env
+	cargo bench --locked -p lectern-worker --bench hostile
+
+# ---- fuzzing
+
+fuzz_targets := gate protocol layout chunks
+FUZZ_SECONDS ?= 600
+
+# The code is safe Rust, so the address sanitizer would find nothing that a panic doesn't tell, at half the speed.
+# The stack is that of the parser's thread. What the fuzzer learns stays in .dev/fuzz; what it finds, in fuzz/artifacts.
+.PHONY: fuzz
+fuzz: models ## fuzz our parsing and chunking, for FUZZ_SECONDS (600) in all; needs a nightly toolchain
+	@command -v cargo-fuzz >/dev/null || cargo install --locked --root .dev/tools cargo-fuzz@0.13.2
+	. .dev/env
+	cp Cargo.lock fuzz/Cargo.lock # the same dependencies as Lectern's
+	ulimit -s 65536
+	for target in $(fuzz_targets); do
+	  $(say) "fuzzing $$target"
+	  corpus=.dev/fuzz/$$target seeds=
+	  mkdir -p "$$corpus"
+	  case $$target in
+	    gate) seeds='worker/tests/files ../shared/eval/hostile' ;;
+	    protocol) seeds=fuzz/seeds/protocol ;;
+	  esac
+	  for folder in $$seeds; do if [ -d "$$folder" ]; then corpus+=" $$folder"; fi; done
+	  nice -n 10 cargo +nightly fuzz run --fuzz-dir fuzz --sanitizer none --target-dir target/fuzz $$target $$corpus -- \
+	    -max_total_time=$$(($(FUZZ_SECONDS) / $(words $(fuzz_targets)))) -max_len=65536 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1
+	done

@@ -97,7 +97,10 @@ fn read_document(library: &PdfiumLibrary, task: &Task) -> Result<(), ParseFailur
     // before pages are read: together they would be the peak of memory.
     let rewritten: Vec<u8>;
     let document = match open_as_is(library, &bytes, password.as_deref(), &gated) {
-        Some(document) => document,
+        Some(document) => {
+            drop(gated);
+            document
+        }
         None => {
             notes.push("read from a repaired copy".to_owned());
             rewritten = gated.rewrite()?;

@@ -14,6 +14,8 @@
 mod child;
 mod columns;
 mod furniture;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod gate;
 mod headings;
 mod layout;
