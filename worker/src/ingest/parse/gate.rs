@@ -258,6 +258,9 @@ fn title(document: &Document) -> Option<String> {
 /// A document without an outline, or with a broken one, has none: headings are then told by their looks.
 fn outline(document: &Document) -> Outline {
     let mut outline = Outline::new();
+    if !outline_ends(document) {
+        return outline;
+    }
     let Ok(contents) = document.get_toc() else {
         return outline;
     };
@@ -271,6 +274,32 @@ fn outline(document: &Document) -> Outline {
             .push(OutlineTitle::new(&entry.title, entry.level));
     }
     outline
+}
+
+/// Whether no entry leads back to one that was met: lopdf would follow it until the memory is used up.
+fn outline_ends(document: &Document) -> bool {
+    let mut met = BTreeSet::new();
+    let mut next: Vec<ObjectId> = document
+        .catalog()
+        .and_then(|catalog| catalog.get(b"Outlines"))
+        .and_then(Object::as_reference)
+        .into_iter()
+        .collect();
+    while let Some(entry) = next.pop() {
+        if !met.insert(entry) {
+            return false;
+        }
+        if let Ok(entry) = document.get_dictionary(entry) {
+            let links = [b"First".as_slice(), b"Next"].map(|link| entry.get(link));
+            next.extend(
+                links
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|link| link.as_reference().ok()),
+            );
+        }
+    }
+    true
 }
 
 fn damaged(error: impl ToString) -> ParseFailure {
@@ -290,6 +319,28 @@ mod tests {
         assert!(!has_header(&after(5000)));
         assert!(!has_header(b"%PDF"));
         assert!(!has_header(b"<html>a PDF</html>"));
+    }
+
+    #[test]
+    fn an_outline_that_leads_back_to_itself_is_none() {
+        let mut document = Document::with_version("1.5");
+        let entry = document.new_object_id();
+        let mut dictionary = lopdf::Dictionary::new();
+        dictionary.set("Title", Object::string_literal("Pumps"));
+        document.objects.insert(entry, dictionary.clone().into());
+        let mut root = lopdf::Dictionary::new();
+        root.set("First", entry);
+        let root = document.add_object(root);
+        let mut catalog = lopdf::Dictionary::new();
+        catalog.set("Outlines", root);
+        let catalog = document.add_object(catalog);
+        document.trailer.set("Root", catalog);
+        assert!(outline_ends(&document));
+
+        dictionary.set("Next", entry);
+        document.objects.insert(entry, dictionary.into());
+        assert!(!outline_ends(&document));
+        assert!(outline(&document).is_empty());
     }
 
     #[test]
