@@ -10,9 +10,13 @@ use tokio::time::Instant;
 
 use super::super::chunk::Chunker;
 use super::headings::OutlineTitle;
-use super::layout::{Bounds, Line, compose};
+use super::columns::in_order;
+use super::layout::compose;
+use super::lines::Line;
+use super::place::{Bounds, Frame};
 use super::process::read_messages;
 use super::style::Style;
+use super::text::Sheet;
 use super::{Heading, Page, ParseLimits, gate};
 use crate::models::TokenCounter;
 
@@ -81,20 +85,20 @@ pub fn layout(bytes: &[u8]) {
         return;
     };
     let mut style = Style::default();
-    for (lines, _) in &pages {
-        style.learn(lines);
+    for (sheet, _) in &pages {
+        style.learn(sheet);
     }
-    for (number, (lines, titles)) in (1..).zip(pages) {
-        let page = compose(number, lines, &style, &titles);
+    for (sheet, titles) in pages {
+        let page = compose(&sheet, &style, &titles);
         assert!(page.is_sound(), "{page:?}");
     }
 }
 
-type PageOfLines = (Vec<Line>, Vec<OutlineTitle>);
+type PageOfLines = (Sheet, Vec<OutlineTitle>);
 
 fn pages_of_lines(bytes: &mut Unstructured<'_>) -> Result<Vec<PageOfLines>> {
     let mut pages = Vec::new();
-    for _ in 0..bytes.int_in_range(1..=4)? {
+    for number in 1..=bytes.int_in_range(1..=4)? {
         let mut lines = Vec::new();
         for _ in 0..bytes.int_in_range(0..=20)? {
             lines.push(line(bytes)?);
@@ -103,7 +107,17 @@ fn pages_of_lines(bytes: &mut Unstructured<'_>) -> Result<Vec<PageOfLines>> {
         for _ in 0..bytes.int_in_range(0..=3)? {
             titles.push(OutlineTitle::new(bytes.arbitrary()?, bytes.arbitrary()?));
         }
-        pages.push((lines, titles));
+        let sheet = Sheet {
+            number,
+            frame: Frame {
+                page: bounds(bytes)?,
+                shown: bytes.int_in_range(0..=3)?,
+                upright: bytes.int_in_range(0..=3)?,
+            },
+            lines: in_order(lines),
+            has_pictures: false,
+        };
+        pages.push((sheet, titles));
     }
     Ok(pages)
 }
@@ -116,17 +130,21 @@ fn line(bytes: &mut Unstructured<'_>) -> Result<Line> {
         .filter(|c| !c.is_control())
         .collect();
     Ok(Line {
-        bounds: Bounds {
-            left: number(bytes)?,
-            bottom: number(bytes)?,
-            right: number(bytes)?,
-            top: number(bytes)?,
-        },
+        bounds: bounds(bytes)?,
         size: number(bytes)?,
         is_bold: bytes.arbitrary()?,
         is_hyphenated: bytes.arbitrary()?,
         characters: u32::try_from(text.chars().count()).unwrap_or(u32::MAX),
         text,
+    })
+}
+
+fn bounds(bytes: &mut Unstructured<'_>) -> Result<Bounds> {
+    Ok(Bounds {
+        left: number(bytes)?,
+        bottom: number(bytes)?,
+        right: number(bytes)?,
+        top: number(bytes)?,
     })
 }
 

@@ -89,11 +89,14 @@ impl Frame {
                 share.clamp(0.0, 1.0) as f32
             }
         };
+        let across = |at: f32| share(at - page.left, page.width());
+        let down = |at: f32| share(page.top - at, page.height());
+        // Files hold boxes that are inside out, too.
         Shares([
-            share(bounds.left - page.left, page.width()),
-            share(page.top - bounds.top, page.height()),
-            share(bounds.right - page.left, page.width()),
-            share(page.top - bounds.bottom, page.height()),
+            across(bounds.left.min(bounds.right)),
+            down(bounds.top.max(bounds.bottom)),
+            across(bounds.left.max(bounds.right)),
+            down(bounds.top.min(bounds.bottom)),
         ])
     }
 }
