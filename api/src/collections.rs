@@ -1,11 +1,12 @@
-//! Collections: sets of documents that are searched together.
+//! Collections: sets of documents that are searched together, and how theirs are read.
 
 use axum::{Json, extract::State, http::StatusCode};
 use lectern_shared::{
     ids::{CollectionId, TenantId},
-    store::collections::{self, Collection},
+    store::collections::{self, Changed, Collection, CollectionSettings, InvalidSettings},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     auth::Caller,
@@ -17,6 +18,8 @@ use crate::{
 /// The collection that is meant when none is named.
 const DEFAULT: &str = "default";
 
+const MISSING: ApiError = ApiError::NotFound("collection (make it with POST /api/v1/collections)");
+
 /// The caller's collection of that name.
 pub(crate) async fn resolve(
     state: &AppState,
@@ -26,9 +29,7 @@ pub(crate) async fn resolve(
     let name = CollectionName::new(name.unwrap_or(DEFAULT))?;
     collections::by_name(&state.pool, tenant, name.as_str())
         .await?
-        .ok_or(ApiError::NotFound(
-            "collection (make it with POST /api/v1/collections)",
-        ))
+        .ok_or(MISSING)
 }
 
 #[derive(Serialize)]
@@ -46,30 +47,61 @@ pub(crate) async fn list(State(state): State<AppState>, caller: Caller) -> Resul
 #[serde(deny_unknown_fields)]
 pub(crate) struct Create {
     name: String,
-}
-
-#[derive(Serialize)]
-pub(crate) struct Created {
-    id: CollectionId,
-    name: String,
+    /// See [`CollectionSettings`].
+    settings: Option<Value>,
 }
 
 pub(crate) async fn create(
     State(state): State<AppState>,
     caller: Caller,
     extract::Json(wanted): extract::Json<Create>,
-) -> Result<(StatusCode, Json<Created>)> {
+) -> Result<(StatusCode, Json<Collection>)> {
     let name = CollectionName::new(&wanted.name)?;
-    let id = collections::create(&state.pool, caller.tenant, name.as_str())
+    let mut settings = CollectionSettings::default();
+    if let Some(wanted) = &wanted.settings {
+        settings = settings.changed(wanted).map_err(refusal)?;
+    }
+    let collection = collections::create(&state.pool, caller.tenant, name.as_str(), &settings)
         .await?
         .ok_or(ApiError::Invalid(
             "There is a collection of that name already. Use it, or choose another name.".into(),
         ))?;
-    Ok((
-        StatusCode::CREATED,
-        Json(Created {
-            id,
-            name: wanted.name,
-        }),
-    ))
+    Ok((StatusCode::CREATED, Json(collection)))
+}
+
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    caller: Caller,
+    extract::Path(name): extract::Path<String>,
+) -> Result<Json<Collection>> {
+    collections::find(&state.pool, caller.tenant, &name)
+        .await?
+        .map(Json)
+        .ok_or(MISSING)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Change {
+    settings: Value,
+}
+
+pub(crate) async fn change(
+    State(state): State<AppState>,
+    caller: Caller,
+    extract::Path(name): extract::Path<String>,
+    extract::Json(wanted): extract::Json<Change>,
+) -> Result<Json<Collection>> {
+    let changed =
+        collections::change_settings(&state.pool, caller.tenant, &name, &wanted.settings).await?;
+    match changed {
+        Changed::Done(collection) => Ok(Json(collection)),
+        Changed::Missing => Err(MISSING),
+        Changed::Refused(invalid) => Err(refusal(invalid)),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn refusal(invalid: InvalidSettings) -> ApiError {
+    ApiError::Invalid(format!("Not possible: {invalid}."))
 }

@@ -41,6 +41,10 @@ pub(crate) fn router(state: AppState) -> Router {
             "/api/v1/collections",
             get(collections::list).post(collections::create),
         )
+        .route(
+            "/api/v1/collections/{name}",
+            get(collections::show).patch(collections::change),
+        )
         .route("/api/v1/health", get(health::report))
         .route("/api/v1/health/live", get(health::live))
         .route("/api/v1/health/ready", get(health::ready))

@@ -414,6 +414,41 @@ async fn bad_requests_say_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_collection_keeps_settings_that_make_sense() {
+    let api = Api::start(&[]).await;
+    let send = async |method: &str, path: &str, body: Value| {
+        let request = api.request(method, &format!("/api/v1/collections{path}"));
+        request.json(&body).send().await.unwrap()
+    };
+    let wanted = json!({"name": "tables", "settings": {"chunk_tokens": 300, "ocr": "off"}});
+    let made = send("POST", "", wanted).await;
+    assert_eq!(made.status(), 201);
+    let change = json!({"settings": {"ocr": null, "ocr_languages": ["eng", "deu"]}});
+    let changed: Value = send("PATCH", "/tables", change).await.json().await.unwrap();
+    let expected = json!({"chunk_tokens": 300, "ocr_languages": ["eng", "deu"]});
+    assert_eq!(changed["settings"], expected);
+    let shown = api.request("GET", "/api/v1/collections/tables");
+    let shown: Value = shown.send().await.unwrap().json().await.unwrap();
+    assert_eq!(shown, changed);
+
+    let nonsense = json!({"settings": {"chunk_overlap_tokens": 200}});
+    let refused = problem(
+        send("PATCH", "/tables", nonsense).await,
+        400,
+        "invalid_request",
+    )
+    .await;
+    assert!(
+        refused["detail"].as_str().unwrap().contains("here 150"),
+        "{refused}"
+    );
+    let unknown = json!({"name": "more", "settings": {"chunk_size": 1}});
+    problem(send("POST", "", unknown).await, 400, "invalid_request").await;
+    let missing = send("PATCH", "/nowhere", json!({"settings": {}})).await;
+    problem(missing, 404, "not_found").await;
+}
+
+#[tokio::test]
 async fn documents_are_listed_newest_first_in_pages() {
     let api = Api::start(&[]).await;
     let collection = json!({"name": "manuals"});
