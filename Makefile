@@ -157,6 +157,7 @@ bench-ingest: services models ## how fast documents are read, embedded and store
 eval-pdf: setup models ## how good the text of PDFs is, against known texts; FOLDER=… for others, TEXTS=… to keep ours
 	@. .dev/env
 	cargo bench --locked --profile dev -p lectern-worker --bench pdf -- $(abspath $(FOLDER)) $(if $(TEXTS),--texts $(abspath $(TEXTS)))
+
 .PHONY: bench-long
 bench-long: services models ## how much memory a document of 5,000 pages takes, of worker and parser together
 	@. .dev/env
@@ -194,3 +195,8 @@ fuzz: models ## fuzz our parsing and chunking, for FUZZ_SECONDS (600) in all; ne
 	  nice -n 10 cargo +nightly fuzz run --fuzz-dir fuzz --sanitizer none --target-dir target/fuzz $$target "$$corpus" -- \
 	    -max_total_time=$$(($(FUZZ_SECONDS) / $(words $(fuzz_targets)))) -max_len=65536 -len_control=0 -timeout=60 -rss_limit_mb=2048 -print_final_stats=1
 	done
+# Compiled as the tests are: the time goes into ONNX Runtime, which is compiled already.
+.PHONY: eval-chunks
+eval-chunks: services models ## how well passages are found, by how documents are cut
+	@. .dev/env
+	cargo bench --profile dev --locked -p lectern-worker --bench chunks -- $(ARGUMENTS)

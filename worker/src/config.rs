@@ -2,11 +2,14 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use lectern_shared::config::{LogSettings, StoreSettings};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use lectern_shared::{
+    config::{LogSettings, StoreSettings},
+    store::collections::CollectionSettings,
+};
 
 use crate::{
-    ingest::parse::ParseLimits,
+    ingest::{chunk::ChunkSettings, parse::ParseLimits},
     models::{ModelSettings, Quantization, Runtime},
 };
 
@@ -142,8 +145,14 @@ pub struct ParseSettings {
     #[arg(long, env = "LECTERN_CHUNKS_MAX", default_value_t = 50_000)]
     pub chunks_max: u32,
     /// Tokens that a chunk is meant to have, at the most (the model may read fewer)
-    #[arg(long, env = "LECTERN_CHUNK_TOKENS", default_value_t = 200)]
+    #[arg(long, env = "LECTERN_CHUNK_TOKENS", default_value_t = 100)]
     pub chunk_tokens: usize,
+    /// Of these, tokens that a chunk repeats of the one before it, at the most
+    #[arg(long, env = "LECTERN_CHUNK_OVERLAP_TOKENS", default_value_t = 0)]
+    pub chunk_overlap_tokens: usize,
+    /// Put the titles that a chunk stands under before the text that is embedded
+    #[arg(long, env = "LECTERN_EMBED_HEADINGS", default_value_t = true, action = ArgAction::Set)]
+    pub embed_headings: bool,
 }
 
 /// What a zip may cost.
@@ -263,6 +272,20 @@ impl ParseSettings {
             memory_bytes_max: self.parse_memory_bytes_max,
             output_bytes_max: self.parse_output_bytes_max,
             ..ParseLimits::default()
+        }
+    }
+
+    /// How documents of a collection are cut.
+    #[must_use]
+    pub fn chunks(&self, collection: &CollectionSettings) -> ChunkSettings {
+        let given = |tokens: u32| usize::try_from(tokens).unwrap_or(usize::MAX);
+        ChunkSettings {
+            tokens: collection.chunk_tokens.map_or(self.chunk_tokens, given),
+            overlap_tokens: collection
+                .chunk_overlap_tokens
+                .map_or(self.chunk_overlap_tokens, given),
+            embed_headings: collection.embed_headings.unwrap_or(self.embed_headings),
+            join_pages: true,
         }
     }
 }

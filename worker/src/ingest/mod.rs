@@ -47,7 +47,7 @@ pub(crate) async fn ingest(
     ::metrics::counter!(metrics::PAGES).increment(parsed.pages.len() as u64);
 
     report.stage("chunking").await;
-    let (parsed, chunks) = chunk(context, parsed).await?;
+    let (parsed, chunks) = chunk(context, &document, parsed).await?;
 
     report.stage("embedding").await;
     store_pages(context, job, &document, &parsed).await?;
@@ -120,9 +120,12 @@ fn refusal(failure: ParseFailure) -> JobError {
 
 async fn chunk(
     context: &Context,
+    document: &ForIngest,
     parsed: ParsedDocument,
 ) -> Result<(ParsedDocument, Vec<Chunk>), JobError> {
-    let chunker = Chunker::new(context.tokens.clone(), context.settings.parse.chunk_tokens);
+    let settings = collections::settings(&context.pool, document.collection).await?;
+    let settings = context.settings.parse.chunks(&settings);
+    let chunker = Chunker::new(context.tokens.clone(), settings);
     // Counting the tokens of a book takes a tenth of a second: not on a runtime thread.
     let (parsed, chunks) = tokio::task::spawn_blocking(move || {
         let chunks = chunker.chunks(&parsed.pages);

@@ -120,14 +120,13 @@ async fn search_gives_passages_with_pages_and_scores_and_no_answer() {
     let found: serde_json::Value = response.json().await.unwrap();
     let passages = found["passages"].as_array().unwrap();
     assert_eq!(passages.len(), 3);
-    assert!(
-        passages[0]["text"]
+    let told = passages.iter().find(|passage| {
+        passage["text"]
             .as_str()
             .unwrap()
-            .contains("Tobias Ferreira"),
-        "{found}"
-    );
-    assert_eq!(passages[0]["page_first"], 3);
+            .contains("Tobias Ferreira")
+    });
+    assert_eq!(told.expect("the passage with his name")["page_first"], 3);
     assert!(passages[0]["score"].as_f64() >= passages[1]["score"].as_f64());
     assert_eq!(lectern.count("answers").await, 0);
 }
