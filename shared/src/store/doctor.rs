@@ -107,13 +107,13 @@ pub async fn strays(pool: &PgPool) -> Result<Strays> {
         r#"select
                (select count(*) from chunks where not exists (
                    select from documents document
-                   where document.id = document_id and (version = document.version
-                       or version = document.wanted and document.state in ('queued', 'processing'))
+                   where document.id = document_id and (chunks.version = document.version
+                       or chunks.version = document.wanted and document.state in ('queued', 'processing'))
                )) as "chunks!",
                (select count(*) from pages where not exists (
                    select from documents document
-                   where document.id = document_id and (version = document.version
-                       or version = document.wanted and document.state in ('queued', 'processing'))
+                   where document.id = document_id and (pages.version = document.version
+                       or pages.version = document.wanted and document.state in ('queued', 'processing'))
                )) as "pages!""#
     )
     .fetch_one(pool)
@@ -127,8 +127,8 @@ pub async fn drop_strays(pool: &PgPool) -> Result<()> {
     sqlx::query!(
         "delete from chunks where not exists (
              select from documents document
-             where document.id = document_id and (version = document.version
-                 or version = document.wanted and document.state in ('queued', 'processing'))
+             where document.id = document_id and (chunks.version = document.version
+                 or chunks.version = document.wanted and document.state in ('queued', 'processing'))
          )"
     )
     .execute(&mut *tx)
@@ -136,8 +136,8 @@ pub async fn drop_strays(pool: &PgPool) -> Result<()> {
     sqlx::query!(
         "delete from pages where not exists (
              select from documents document
-             where document.id = document_id and (version = document.version
-                 or version = document.wanted and document.state in ('queued', 'processing'))
+             where document.id = document_id and (pages.version = document.version
+                 or pages.version = document.wanted and document.state in ('queued', 'processing'))
          )"
     )
     .execute(&mut *tx)

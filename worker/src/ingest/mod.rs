@@ -3,7 +3,7 @@
 pub mod chunk;
 pub mod parse;
 
-use std::{collections::HashMap, path::Path};
+use std::{borrow::Cow, collections::HashMap, path::Path};
 
 use lectern_shared::{
     events::{name, payload::IngestDone},
@@ -11,6 +11,7 @@ use lectern_shared::{
     metrics,
     store::{
         chunks::{self, NewChunk, NewPage, TextHash},
+        collections,
         documents::{self, Completion, ForIngest},
         index,
         jobs::Claimed,
@@ -211,28 +212,24 @@ async fn embed(
     if chunks.is_empty() {
         return Ok(Vec::new());
     }
-    let hashes: Vec<TextHash> = chunks
+    let texts: Vec<Cow<'_, str>> = chunks.iter().map(Chunk::embedded).collect();
+    let hashes: Vec<TextHash> = texts
         .iter()
-        .map(|chunk| Sha256::digest(&chunk.text).into())
+        .map(|text| Sha256::digest(text.as_bytes()).into())
         .collect();
     let known = chunks::vectors_of(&context.pool, document.tenant, context.model, &hashes).await?;
     let mut vectors: HashMap<TextHash, Vec<f32>> = known.into_iter().collect();
-    let mut missing: Vec<(TextHash, &Chunk)> = Vec::new();
-    for (hash, chunk) in hashes.iter().zip(chunks) {
+    let mut missing: HashMap<TextHash, String> = HashMap::new();
+    for (hash, text) in hashes.iter().zip(texts) {
         if !vectors.contains_key(hash) {
-            // Taken by the first chunk of this text.
-            vectors.insert(*hash, Vec::new());
-            missing.push((*hash, chunk));
+            missing.insert(*hash, text.into_owned());
         }
     }
     let reused = chunks.len() - missing.len();
     ::metrics::counter!(metrics::EMBEDDING_REUSED).increment(reused as u64);
-    let texts = missing
-        .iter()
-        .map(|(_, chunk)| chunk.text.clone())
-        .collect();
+    let (missing, texts): (Vec<TextHash>, Vec<String>) = missing.into_iter().unzip();
     let embedded = context.embedder.embed_passages(texts).await?;
-    vectors.extend(missing.iter().map(|(hash, _)| *hash).zip(embedded));
+    vectors.extend(missing.into_iter().zip(embedded));
     let rows = hashes
         .into_iter()
         .zip(chunks)
