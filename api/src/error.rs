@@ -9,7 +9,9 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use lectern_shared::{blobs::BlobError, events::AttachError, failure::Failure, store::StoreError};
+use lectern_shared::{
+    blobs::BlobError, events::AttachError, failure::Failure, media::MediaType, store::StoreError,
+};
 use serde::Serialize;
 use tracing::error;
 
@@ -103,7 +105,7 @@ impl ApiError {
             Self::NoSuchMethod => ("method_not_allowed", "Method not allowed", "This address takes other methods: see the header `Allow`.".into()),
             Self::Invalid(detail) => ("invalid_request", "Invalid request", detail.clone()),
             Self::TooLarge { bytes_max } => ("too_large", "Upload too large", format!("This server takes files of up to {bytes_max} bytes. Split the file, or raise LECTERN_UPLOAD_BYTES_MAX (of a zip: LECTERN_IMPORT_BYTES_MAX).")),
-            Self::UnsupportedType => ("unsupported_type", "Unsupported type of file", "By its content this is not a PDF. Supported types: application/pdf. Convert the file and upload it again.".into()),
+            Self::UnsupportedType => ("unsupported_type", "Unsupported type of file", format!("By its content this is no file that can be read. Supported types: {}. Convert the file and upload it again.", MediaType::list())),
             Self::NotAZip => ("unsupported_type", "Unsupported type of file", "By its content this is not a zip. Pack the files into one, or upload them one by one with POST /api/v1/documents.".into()),
             Self::BodyTooLarge => (
                 "too_large",

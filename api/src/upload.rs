@@ -13,6 +13,7 @@ use axum::{
 use lectern_shared::{
     blobs::{self, Writer},
     ids::{CollectionId, DocumentId, TenantId},
+    media::{HEAD_BYTES, MediaType},
     metrics, names,
     store::{
         self, StoreError,
@@ -266,9 +267,11 @@ pub(crate) async fn read(
             let name = fields.collection.as_deref();
             Some(collections::resolve(state, caller.tenant, name).await?)
         };
-        let name = file_name(&field);
+        let name = names::file_name(field.file_name().unwrap_or_default());
         let blob_key = blobs::fresh_key(caller.tenant);
-        let received = receive(state, field, &blob_key, purpose).await?;
+        let named = name.as_deref().unwrap_or_default();
+        let received = receive(state, field, named, &blob_key, purpose).await?;
+        let name = name.unwrap_or_else(|| untitled(received.media_type));
         return Ok(Upload {
             fields,
             collection,
@@ -279,11 +282,7 @@ pub(crate) async fn read(
     }
 }
 
-const PDF: &str = "application/pdf";
 const ZIP: &str = "application/zip";
-
-/// PDF readers look for the header within the first kilobyte; real files with more before it exist.
-const HEADER_WINDOW: usize = 4096;
 
 pub(crate) struct Received {
     media_type: &'static str,
@@ -295,11 +294,12 @@ pub(crate) struct Received {
 async fn receive(
     state: &AppState,
     mut field: Field<'_>,
+    name: &str,
     key: &str,
     purpose: Purpose,
 ) -> Result<Received> {
     let mut head = Vec::new();
-    while head.len() < HEADER_WINDOW {
+    while head.len() < HEAD_BYTES {
         let Some(bytes) = next_bytes(state, &mut field).await? else {
             break;
         };
@@ -311,10 +311,11 @@ async fn receive(
     let (media_type, bytes_max) = match purpose {
         Purpose::Import if is_zip(&head) => (ZIP, state.settings.import_bytes_max),
         Purpose::Import => return Err(ApiError::NotAZip),
-        Purpose::Document | Purpose::Version if is_pdf(&head) => {
-            (PDF, state.settings.upload_bytes_max)
+        Purpose::Document | Purpose::Version => {
+            let shown = &head[..head.len().min(HEAD_BYTES)];
+            let media_type = MediaType::detect(shown, name).ok_or(ApiError::UnsupportedType)?;
+            (media_type.mime(), state.settings.upload_bytes_max)
         }
-        Purpose::Document | Purpose::Version => return Err(ApiError::UnsupportedType),
     };
     let mut writer = state.blobs.write(key).await?;
     match pour(state, &mut field, head, &mut writer, bytes_max).await {
@@ -367,38 +368,19 @@ async fn next_bytes(state: &AppState, field: &mut Field<'_>) -> Result<Option<By
         })
 }
 
-fn is_pdf(head: &[u8]) -> bool {
-    head[..head.len().min(HEADER_WINDOW)]
-        .windows(5)
-        .any(|window| window == b"%PDF-")
-}
-
 fn is_zip(head: &[u8]) -> bool {
     // A local file header, or the end of one that is empty.
     head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06")
 }
 
-/// The name to show.
-fn file_name(field: &Field<'_>) -> String {
-    names::file_name(field.file_name().unwrap_or_default())
-        .unwrap_or_else(|| "untitled.pdf".to_owned())
+/// The name of a file that came without one.
+fn untitled(mime: &str) -> String {
+    let extension = MediaType::from_mime(mime).map_or("zip", |kind| kind.extensions()[0]);
+    format!("untitled.{extension}")
 }
 
 async fn discard(state: &AppState, key: &str) {
     if let Err(error) = state.blobs.delete(key).await {
         warn!(%error, "file of a refused upload left behind");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_pdf;
-
-    #[test]
-    fn the_type_is_told_by_content() {
-        assert!(is_pdf(b"%PDF-1.7\n"));
-        assert!(is_pdf(&[vec![b'x'; 1600], b"%PDF-1.4".to_vec()].concat()));
-        assert!(!is_pdf(b"<html>%PDF"));
-        assert!(!is_pdf(&[vec![b'x'; 5000], b"%PDF-1.4".to_vec()].concat()));
     }
 }

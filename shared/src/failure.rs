@@ -41,27 +41,29 @@ failures! {
     EmptyFile = "empty_file", false,
         "This file is empty. Check it and upload it again.";
     Damaged = "damaged", false,
-        "This PDF is damaged and could not be repaired. Open it in a PDF reader, save it anew and upload that.";
+        "This file is damaged and could not be repaired. Open it in the program it comes from, save it anew and upload that.";
     NoPages = "no_pages", false,
-        "This PDF has no pages. Check the file and upload it again.";
+        "This file has no pages. Check the file and upload it again.";
     NoText = "no_text", false,
-        "This PDF has no text, only pictures of pages. Run it through text recognition (OCR) and upload the result.";
+        "This document has no text; it may have pictures of it. Run it through text recognition (OCR) and upload the result.";
     PasswordRequired = "password_required", false,
-        "This PDF is protected by a password. Remove the password and upload it again.";
+        "This file is protected by a password. Remove the password and upload it again.";
     TooManyPages = "too_many_pages", false,
-        "This PDF has more pages than this server accepts. Split it, or raise LECTERN_PARSE_PAGES_MAX.";
+        "This file has more pages than this server accepts. Split it, or raise LECTERN_PARSE_PAGES_MAX.";
     TooManyChunks = "too_many_chunks", false,
         "This document has more text than this server accepts. Split it, or raise LECTERN_CHUNKS_MAX.";
     PageTooBig = "page_too_big", false,
         "The pages of this PDF unpack to more than any honest page holds. Save it anew and upload that.";
+    UnpackedTooBig = "unpacked_too_big", false,
+        "This file unpacks to far more than its size. Save it anew or split it, or raise LECTERN_PARSE_UNPACKED_BYTES_MAX.";
     TooMuchText = "too_much_text", false,
-        "This PDF unpacks to more text than this server accepts. Split it, or raise LECTERN_PARSE_OUTPUT_BYTES_MAX.";
+        "This file unpacks to more text than this server accepts. Split it, or raise LECTERN_PARSE_OUTPUT_BYTES_MAX.";
     ParseTimedOut = "parse_timed_out", false,
-        "Reading this PDF took longer than allowed. Save it anew or split it, or raise LECTERN_PARSE_SECONDS_MAX.";
+        "Reading this file took longer than allowed. Save it anew or split it, or raise LECTERN_PARSE_SECONDS_MAX.";
     ParseMemory = "parse_memory", false,
-        "Reading this PDF took more memory than allowed. Save it anew or split it, or raise LECTERN_PARSE_MEMORY_BYTES_MAX.";
+        "Reading this file took more memory than allowed. Save it anew or split it, or raise LECTERN_PARSE_MEMORY_BYTES_MAX.";
     ParserCrashed = "parser_crashed", false,
-        "This PDF made the parser crash; nothing else was harmed. Save it anew in a PDF reader and upload that.";
+        "This file made the parser crash; nothing else was harmed. Save it anew in the program it comes from and upload that.";
     FileMissing = "file_missing", false,
         "The uploaded file is no longer in the blob store. Upload it again.";
     DamagedZip = "damaged_zip", false,

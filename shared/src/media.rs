@@ -119,7 +119,7 @@ impl MediaType {
         Self::ALL
             .iter()
             .copied()
-            .find(|media| media.extensions().iter().any(|end| ends(end)))
+            .find(|media| media.extensions().iter().any(&ends))
     }
 
     fn is_text(self) -> bool {

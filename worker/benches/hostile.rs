@@ -18,6 +18,7 @@ use std::{
 };
 
 use clap::Parser;
+use lectern_shared::media::MediaType;
 use lectern_worker::ingest::parse::{ParseLimits, parse};
 use nix::sys::{
     resource::{UsageWho, getrusage},
@@ -79,6 +80,7 @@ async fn row(path: &Path, pdfium: &Path) {
     let start = Instant::now();
     let outcome = parse(
         File::open(path).unwrap(),
+        MediaType::Pdf,
         Path::new(env!("CARGO_BIN_EXE_lectern-worker")),
         pdfium,
         &ParseLimits::default(),

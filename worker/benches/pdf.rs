@@ -24,6 +24,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use lectern_shared::media::MediaType;
 use lectern_worker::ingest::parse::{ParseLimits, parse};
 use unicode_normalization::UnicodeNormalization;
 
@@ -114,7 +115,16 @@ async fn report(path: &Path, arguments: &Arguments, sums: &mut Sums) {
     let limits = ParseLimits::default();
     let program = Path::new(env!("CARGO_BIN_EXE_lectern-worker"));
     let file = File::open(path).unwrap();
-    let document = parse(file, program, &arguments.pdfium, &limits, None, &mut |_| {}).await;
+    let document = parse(
+        file,
+        MediaType::Pdf,
+        program,
+        &arguments.pdfium,
+        &limits,
+        None,
+        &mut |_| {},
+    )
+    .await;
     let document = match document {
         Ok(document) => document,
         Err(failure) => return println!("{name:30} {failure}"),

@@ -141,6 +141,13 @@ pub struct ParseSettings {
     /// Bytes of text that a file may unpack to
     #[arg(long, env = "LECTERN_PARSE_OUTPUT_BYTES_MAX", default_value_t = 64 << 20)]
     pub parse_output_bytes_max: u64,
+    /// Bytes that an archive (DOCX, XLSX, PPTX, EPUB) may unpack to
+    #[arg(
+        long,
+        env = "LECTERN_PARSE_UNPACKED_BYTES_MAX",
+        default_value_t = 512 << 20
+    )]
+    pub parse_unpacked_bytes_max: u64,
     /// Chunks of a document, at the most
     #[arg(long, env = "LECTERN_CHUNKS_MAX", default_value_t = 50_000)]
     pub chunks_max: u32,
@@ -271,6 +278,7 @@ impl ParseSettings {
             wall_base: Duration::from_secs(self.parse_seconds_max.into()),
             memory_bytes_max: self.parse_memory_bytes_max,
             output_bytes_max: self.parse_output_bytes_max,
+            unpacked_bytes_max: self.parse_unpacked_bytes_max,
             ..ParseLimits::default()
         }
     }

@@ -159,17 +159,22 @@ async fn an_upload_is_stored_with_its_hash_before_anybody_is_woken() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_too_large_empty_or_no_pdf_is_refused_and_leaves_nothing() {
+async fn an_upload_that_is_too_large_empty_or_unreadable_is_refused_and_leaves_nothing() {
     let api = Api::start(&["--upload-bytes-max=100000"]).await;
     let large = [pdf(), vec![b' '; 200_000]].concat();
     problem(api.upload("large.pdf", large).await, 413, "too_large").await;
     problem(api.upload("empty.pdf", Vec::new()).await, 400, "empty_file").await;
     problem(
-        api.upload("page.pdf", b"<html>".to_vec()).await,
+        api.upload("page.pdf", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec())
+            .await,
         415,
         "unsupported_type",
     )
     .await;
+    let refused = api.upload("notes.txt", b"\0\x01\x02".to_vec()).await;
+    let refused = problem(refused, 415, "unsupported_type").await;
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(detail.contains("PDF, Word (DOCX), "), "{detail}");
     let form = multipart::Form::new().text("attachment", "x");
     let response = api
         .request("POST", "/api/v1/documents")
@@ -191,6 +196,26 @@ async fn an_upload_that_is_too_large_empty_or_no_pdf_is_refused_and_leaves_nothi
         .await
         .unwrap();
     assert_eq!(documents, 0);
+}
+
+#[tokio::test]
+async fn an_upload_is_what_its_content_says_and_has_a_name_that_fits() {
+    let api = Api::start(&[]).await;
+    for (sent, content, name, media_type) in [
+        ("page.pdf", "<!doctype html><p>x", "page.pdf", "text/html"),
+        ("notes.md", "# x", "notes.md", "text/markdown"),
+        ("\u{202e}", "just words", "untitled.txt", "text/plain"),
+        ("/", "%PDF-1.4\n", "untitled.pdf", "application/pdf"),
+    ] {
+        let response = api.upload(sent, content.into()).await;
+        let location = response.headers()["location"].to_str().unwrap().to_owned();
+        let shown = api.request("GET", &location).send().await.unwrap();
+        let shown: Value = shown.json().await.unwrap();
+        assert_eq!(
+            (&shown["name"], &shown["media_type"]),
+            (&json!(name), &json!(media_type))
+        );
+    }
 }
 
 #[tokio::test]

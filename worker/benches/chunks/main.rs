@@ -141,6 +141,7 @@ async fn parsed(set: &TestSet, pdfium: &Path) -> Vec<Document> {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let parsed = parse::parse(
             std::fs::File::open(path).unwrap(),
+            lectern_shared::media::MediaType::Pdf,
             Path::new(env!("CARGO_BIN_EXE_lectern-worker")),
             pdfium,
             &ParseLimits::default(),

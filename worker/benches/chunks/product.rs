@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use lectern_shared::{
-    ids::{CollectionId, DEFAULT_TENANT, DocumentId},
+    ids::{CollectionId, DEFAULT_TENANT},
     store::{
         chunks::{self, NewChunk},
         collections,
-        documents::{self, Completion, NewDocument},
+        documents::{self, Completion},
         jobs,
         models::{self, ModelId, ModelIdentity},
         search::{self, Query},
+        versions::{self, Added, Facts, NewFile},
     },
     testing::Place,
 };
@@ -54,6 +55,7 @@ pub(crate) async fn search(
             tenant: DEFAULT_TENANT,
             collection,
             text: &question.text,
+            filter: None,
             embedding: vector,
             passages_max: u32::try_from(DEPTH).unwrap(),
         };
@@ -104,21 +106,24 @@ async fn store(
     rows: Vec<NewChunk>,
 ) {
     let pool = &place.pool;
-    let document = NewDocument {
-        id: DocumentId::fresh(),
+    let upload = NewFile {
         tenant: DEFAULT_TENANT,
-        collection,
-        name: file,
         media_type: "application/pdf",
         bytes: 1,
         sha256: file.as_bytes(),
         blob_key: file,
     };
+    let target = versions::Place {
+        collection,
+        name: file,
+        force: false,
+    };
     let limits = (&place.settings).into();
-    let job = documents::create(pool, &document, None, &limits)
-        .await
-        .unwrap();
-    let job = jobs::claim(pool, job.id, "eval", Duration::from_secs(3600))
+    let added = versions::add(pool, &target, &upload, &Facts::default(), None, &limits).await;
+    let Added::Made(made) = added.unwrap() else {
+        panic!("{file} twice")
+    };
+    let job = jobs::claim(pool, made.job.id, "eval", Duration::from_secs(3600))
         .await
         .unwrap()
         .unwrap();

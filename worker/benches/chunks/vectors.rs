@@ -70,18 +70,15 @@ impl Vectors {
             .copied()
             .filter(|text| !self.known.contains_key(&key(text)))
             .collect();
-        // Of like lengths together, as the workers do.
-        missing.sort_by_key(|text| (text.len(), *text));
+        missing.sort_unstable();
         missing.dedup();
         let (began, cpu) = (Instant::now(), cpu_seconds());
-        for batch in missing.chunks(8) {
-            let vectors = self.model.embed(batch).unwrap();
-            for (text, vector) in batch.iter().zip(vectors) {
-                let mut record = key(text).to_vec();
-                record.extend(vector.iter().flat_map(|number| number.to_le_bytes()));
-                self.file.write_all(&record).unwrap();
-                self.known.insert(key(text), vector);
-            }
+        for &text in &missing {
+            let vector = self.model.embed(text).unwrap();
+            let mut record = key(text).to_vec();
+            record.extend(vector.iter().flat_map(|number| number.to_le_bytes()));
+            self.file.write_all(&record).unwrap();
+            self.known.insert(key(text), vector);
         }
         self.seconds += began.elapsed().as_secs_f64();
         self.cpu_seconds += cpu_seconds() - cpu;

@@ -3,12 +3,10 @@
 use lectern_shared::{
     blobs::{self, BlobError, Blobs, Writer},
     ids::TenantId,
+    media::{HEAD_BYTES, MediaType},
     store::{imports::Skip, versions::NewFile},
 };
 use sha2::{Digest, Sha256};
-
-/// What is looked at of a file to tell what it is.
-const HEAD_BYTES: usize = 16 << 10;
 
 /// A file that comes piece by piece.
 pub(crate) struct Intake<'a> {
@@ -27,7 +25,7 @@ enum State {
     Writing {
         writer: Writer,
         blob_key: String,
-        media_type: &'static str,
+        media_type: MediaType,
     },
     Refused(Skip),
 }
@@ -36,7 +34,7 @@ enum State {
 pub(crate) struct Taken {
     tenant: TenantId,
     pub(crate) blob_key: String,
-    media_type: &'static str,
+    media_type: MediaType,
     bytes: u64,
     sha256: Vec<u8>,
 }
@@ -45,7 +43,7 @@ impl Taken {
     pub(crate) fn file(&self) -> NewFile<'_> {
         NewFile {
             tenant: self.tenant,
-            media_type: self.media_type,
+            media_type: self.media_type.mime(),
             bytes: self.bytes.cast_signed(),
             sha256: &self.sha256,
             blob_key: &self.blob_key,
@@ -88,7 +86,7 @@ impl<'a> Intake<'a> {
     async fn look(&mut self) -> Result<(), BlobError> {
         let head = std::mem::take(&mut self.head);
         let shown = &head[..head.len().min(HEAD_BYTES)];
-        self.state = match media_type(shown, self.name) {
+        self.state = match MediaType::detect(shown, self.name) {
             _ if head.is_empty() => State::Refused(Skip::Empty),
             None => State::Refused(Skip::UnsupportedType),
             Some(media_type) => {
@@ -138,11 +136,4 @@ impl<'a> Intake<'a> {
             State::Looking | State::Refused(_) => Ok(()),
         }
     }
-}
-
-/// By content; `None`: nothing that can be read.
-fn media_type(head: &[u8], _name: &str) -> Option<&'static str> {
-    let window = &head[..head.len().min(4096)];
-    let is_pdf = window.windows(5).any(|bytes| bytes == b"%PDF-");
-    is_pdf.then_some("application/pdf")
 }

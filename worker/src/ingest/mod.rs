@@ -8,6 +8,7 @@ use std::{borrow::Cow, collections::HashMap, path::Path};
 use lectern_shared::{
     events::{name, payload::IngestDone},
     failure::Failure,
+    media::MediaType,
     metrics,
     store::{
         chunks::{self, NewChunk, NewPage, TextHash},
@@ -62,6 +63,13 @@ async fn parse(
     document: &ForIngest,
     report: &mut Report,
 ) -> Result<ParsedDocument, JobError> {
+    let media_type = MediaType::from_mime(&document.media_type).ok_or_else(|| {
+        // Uploaded through a newer release; its worker will know.
+        JobError::transient(anyhow::anyhow!(
+            "unknown media type {}",
+            document.media_type
+        ))
+    })?;
     let (file, _) = context.blobs.open_file(&document.blob_key).await?;
     let settings = &context.settings.parse;
     let limits = settings.limits();
@@ -72,6 +80,7 @@ async fn parse(
     };
     let parsing = parse::parse(
         file,
+        media_type,
         Path::new(OURSELVES),
         &settings.pdfium,
         &limits,
@@ -108,6 +117,9 @@ fn refusal(failure: ParseFailure) -> JobError {
         ParseFailure::NoPages => Failure::NoPages,
         ParseFailure::TooManyPages { .. } => Failure::TooManyPages,
         ParseFailure::PageTooBig { .. } | ParseFailure::TooBig { .. } => Failure::PageTooBig,
+        ParseFailure::UnpackedTooBig { .. } | ParseFailure::TooManyEntries { .. } => {
+            Failure::UnpackedTooBig
+        }
         ParseFailure::PasswordRequired
         | ParseFailure::PasswordWrong
         | ParseFailure::EncryptionUnsupported => Failure::PasswordRequired,

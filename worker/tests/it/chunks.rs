@@ -236,6 +236,7 @@ async fn every_passage_of_real_pdfs_stands_verbatim_where_its_spans_say() {
     for path in files.filter(|path| path.extension().is_some_and(|kind| kind == "pdf")) {
         let parsed = parse::parse(
             std::fs::File::open(&path).unwrap(),
+            lectern_shared::media::MediaType::Pdf,
             Path::new(env!("CARGO_BIN_EXE_lectern-worker")),
             &pdfium_path(),
             &ParseLimits::default(),

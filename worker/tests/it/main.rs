@@ -5,6 +5,7 @@
 mod support;
 
 mod chunks;
+mod formats;
 mod generator;
 mod lifecycle;
 mod models;

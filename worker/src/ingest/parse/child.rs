@@ -15,10 +15,12 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::thread;
 
+use lectern_shared::media::MediaType;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::columns::in_order;
+use super::formats;
 use super::gate::{self, Gated, Outline};
 use super::layout::compose;
 use super::protocol::{Message, PASSWORD_VARIABLE, Task};
@@ -56,14 +58,21 @@ fn confined(task: Task) -> Result<(), ParseFailure> {
     let unavailable = |errno: Errno| ParseFailure::Unavailable(format!("limits: {errno}"));
     let parent = Pid::from_raw(task.parent.cast_signed());
     limits::confine(&task.limits, stdin_bytes(), parent).map_err(unavailable)?;
-    let library = PdfiumLibrary::load(&task.pdfium)?;
+    // Behind the locks no library can be loaded any more.
+    let pdfium = match task.media_type {
+        MediaType::Pdf => Some(PdfiumLibrary::load(&task.pdfium)?),
+        _ => None,
+    };
     lock::lock_in().map_err(|error| {
         ParseFailure::Unavailable(format!("locks: {:#}", anyhow::Error::from(error)))
     })?;
 
     let work = move || {
         limits::forbid_processes().map_err(unavailable)?;
-        read_document(&library, &task)
+        match &pdfium {
+            Some(library) => read_pdf(library, &task),
+            None => read_other(&task),
+        }
     };
     let worker = thread::Builder::new()
         .name("parse".to_owned())
@@ -76,7 +85,7 @@ fn confined(task: Task) -> Result<(), ParseFailure> {
         .unwrap_or_else(|panic| Err(ParseFailure::Crashed(panic_message(panic.as_ref()))))
 }
 
-fn read_document(library: &PdfiumLibrary, task: &Task) -> Result<(), ParseFailure> {
+fn read_pdf(library: &PdfiumLibrary, task: &Task) -> Result<(), ParseFailure> {
     let bytes = read_stdin(&task.limits)?;
     let password = password();
 
@@ -131,6 +140,21 @@ fn read_document(library: &PdfiumLibrary, task: &Task) -> Result<(), ParseFailur
         return Err(ParseFailure::Damaged("no page could be read".to_owned()));
     }
     pages.finish(notes)
+}
+
+/// What isn't a PDF is read as a whole before its pages can be counted; their text is bounded.
+fn read_other(task: &Task) -> Result<(), ParseFailure> {
+    let bytes = read_stdin(&task.limits)?;
+    let document = formats::read(task.media_type, &bytes, &task.limits)?;
+    let mut outbox = Outbox::new(task.limits.output_bytes_max);
+    outbox.send(&Message::Opened {
+        pages: u32::try_from(document.pages.len()).unwrap_or(u32::MAX),
+        title: document.title,
+    })?;
+    for page in document.pages {
+        outbox.send(&Message::Page(page))?;
+    }
+    outbox.finish(document.notes)
 }
 
 #[expect(
@@ -220,16 +244,11 @@ impl PageWriter {
         self.outbox.send(&Message::Page(page))
     }
 
-    fn finish(mut self, mut notes: Vec<String>) -> Result<(), ParseFailure> {
+    fn finish(mut self, notes: Vec<String>) -> Result<(), ParseFailure> {
         while !self.window.is_empty() {
             self.write_oldest()?;
         }
-        if notes.len() > NOTES_MAX {
-            let more = notes.len() - NOTES_MAX;
-            notes.truncate(NOTES_MAX);
-            notes.push(format!("and {more} more notes"));
-        }
-        self.outbox.send(&Message::Finished { notes })
+        self.outbox.finish(notes)
     }
 }
 
@@ -245,6 +264,15 @@ impl Outbox {
             bytes_left: bytes_max,
             bytes_max,
         }
+    }
+
+    fn finish(mut self, mut notes: Vec<String>) -> Result<(), ParseFailure> {
+        if notes.len() > NOTES_MAX {
+            let more = notes.len() - NOTES_MAX;
+            notes.truncate(NOTES_MAX);
+            notes.push(format!("and {more} more notes"));
+        }
+        self.send(&Message::Finished { notes })
     }
 
     fn send(&mut self, message: &Message) -> Result<(), ParseFailure> {

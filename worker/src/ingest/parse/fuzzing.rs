@@ -8,9 +8,9 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use tokio::time::Instant;
 
-use super::super::chunk::Chunker;
-use super::headings::OutlineTitle;
+use super::super::chunk::{ChunkSettings, Chunker};
 use super::columns::in_order;
+use super::headings::OutlineTitle;
 use super::layout::compose;
 use super::lines::Line;
 use super::place::{Bounds, Frame};
@@ -162,7 +162,13 @@ pub fn chunks(tokens: &TokenCounter, bytes: &[u8]) {
     let Ok((pages, tokens_max)) = pages(&mut Unstructured::new(bytes)) else {
         return;
     };
-    let chunks = Chunker::new(tokens.clone(), tokens_max)
+    let settings = ChunkSettings {
+        tokens: tokens_max,
+        overlap_tokens: 0,
+        embed_headings: true,
+        join_pages: true,
+    };
+    let chunks = Chunker::new(tokens.clone(), settings)
         .chunks(&pages)
         .expect("a tokenizer takes any text");
     let words = |texts: Vec<&str>| -> String {

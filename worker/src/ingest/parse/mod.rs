@@ -1,4 +1,4 @@
-//! Reads the text out of an uploaded PDF, in a child process that holds nothing worth taking.
+//! Reads the text out of an uploaded file, in a child process that holds nothing worth taking.
 //!
 //! A PDF is a small program written by a stranger and PDFium, which reads it, is C++.
 //! So each file gets a process of its own: our binary started again as `parse-child`, without our environment,
@@ -9,10 +9,12 @@
 //! The child's work, in order: `limits` are set, PDFium is loaded, the `lock` is closed, `gate` (lopdf) judges structure, encryption and bombs,
 //! `repair` mends what it can, `text` (PDFium) reads characters, `lines` makes lines of them, `columns` puts those into
 //! reading order, `layout` makes paragraphs and `place` says where they stand; `headings` finds the titles, `furniture`
-//! the running heads, both by what `style` says is usual in the document; `protocol` carries the pages to `process`, the parent's half.
+//! the running heads, both by what `style` says is usual in the document; `protocol` carries the pages to `process`, the
+//! parent's half. Files of other types are read by `formats`, in the same child under the same limits.
 
 mod child;
 mod columns;
+mod formats;
 mod furniture;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -21,8 +23,8 @@ mod headings;
 mod layout;
 mod limits;
 mod lines;
-mod place;
 mod lock;
+mod place;
 mod process;
 mod protocol;
 mod repair;
@@ -34,6 +36,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
+use lectern_shared::media::MediaType;
 pub use lectern_shared::store::chunks::Bounds;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +60,12 @@ pub struct ParseLimits {
     pub memory_bytes_max: u64,
     /// Bytes of all messages of the child: the text as JSON, hence of what the parent must hold.
     pub output_bytes_max: u64,
+    /// Bytes that an archive (DOCX, XLSX, EPUB, …) may unpack to, together.
+    pub unpacked_bytes_max: u64,
+    /// How many times its own size that may be, beyond the first few megabytes.
+    pub unpacked_ratio_max: u32,
+    /// Entries of an archive.
+    pub entries_max: u32,
 }
 
 impl Default for ParseLimits {
@@ -69,6 +78,10 @@ impl Default for ParseLimits {
             wall_per_page: Duration::from_millis(250),
             memory_bytes_max: 2 << 30,
             output_bytes_max: 64 << 20,
+            unpacked_bytes_max: 512 << 20,
+            // Sheets full of the same few words pack a hundred times; a bomb a thousand times.
+            unpacked_ratio_max: 250,
+            entries_max: 10_000,
         }
     }
 }
@@ -163,26 +176,30 @@ pub enum ParseFailure {
     NotAPdf,
     #[error("the file has {bytes} bytes, more than {max}")]
     TooBig { bytes: u64, max: u64 },
-    #[error("the PDF is damaged: {0}")]
+    #[error("the file is damaged: {0}")]
     Damaged(String),
-    #[error("the PDF has no pages")]
+    #[error("the file has no pages")]
     NoPages,
-    #[error("the PDF has {pages} pages, more than {max}")]
+    #[error("the file has {pages} pages, more than {max}")]
     TooManyPages { pages: u32, max: u32 },
     /// Every page was refused for this; where some remain, they are read and a note tells of the others.
     #[error("the pages expand to more than {max} bytes each")]
     PageTooBig { max: u64 },
-    #[error("the PDF needs a password")]
+    #[error("the archive unpacks to more than {max} bytes")]
+    UnpackedTooBig { max: u64 },
+    #[error("the archive has {entries} entries, more than {max}")]
+    TooManyEntries { entries: u64, max: u32 },
+    #[error("the file needs a password")]
     PasswordRequired,
     #[error("the password does not open the PDF")]
     PasswordWrong,
-    #[error("the PDF is encrypted in a way that is not supported")]
+    #[error("the file is encrypted in a way that is not supported")]
     EncryptionUnsupported,
-    #[error("reading the PDF took too long")]
+    #[error("reading the file took too long")]
     TimedOut,
-    #[error("reading the PDF took too much memory")]
+    #[error("reading the file took too much memory")]
     MemoryExceeded,
-    #[error("the PDF's text is longer than {max} bytes")]
+    #[error("the file's text is longer than {max} bytes")]
     OutputTooBig { max: u64 },
     #[error("the parser crashed: {0}")]
     Crashed(String),
@@ -191,7 +208,7 @@ pub enum ParseFailure {
     Unavailable(String),
 }
 
-/// Reads `file` from its start in a child process and returns its text.
+/// Reads `file`, which is of `media_type`, from its start in a child process and returns its text.
 ///
 /// `program` is our own binary (`/proc/self/exe`, or the path of the worker in tests), `pdfium` the PDFium library.
 /// An encrypted file is tried with `password`, and with the empty one.
@@ -202,11 +219,12 @@ pub enum ParseFailure {
 /// See [`ParseFailure`].
 pub async fn parse(
     file: File,
+    media_type: MediaType,
     program: &Path,
     pdfium: &Path,
     limits: &ParseLimits,
     password: Option<&str>,
     on_page: &mut (dyn FnMut(PageProgress) + Send),
 ) -> Result<ParsedDocument, ParseFailure> {
-    process::run(file, program, pdfium, limits, password, on_page).await
+    process::run(file, media_type, program, pdfium, limits, password, on_page).await
 }

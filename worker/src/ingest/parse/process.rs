@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use lectern_shared::media::MediaType;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
@@ -25,6 +26,7 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(
     mut file: File,
+    media_type: MediaType,
     program: &Path,
     pdfium: &Path,
     limits: &ParseLimits,
@@ -44,7 +46,7 @@ pub(super) async fn run(
     file.seek(SeekFrom::Start(0)).map_err(unavailable)?;
 
     let deadline = Instant::now() + limits.wall(0);
-    let mut group = ProcessGroup::spawn(file, program, pdfium, limits, password)?;
+    let mut group = ProcessGroup::spawn(file, media_type, program, pdfium, limits, password)?;
     let stdout = group
         .child
         .stdout
@@ -91,12 +93,14 @@ struct ProcessGroup {
 impl ProcessGroup {
     fn spawn(
         file: File,
+        media_type: MediaType,
         program: &Path,
         pdfium: &Path,
         limits: &ParseLimits,
         password: Option<&str>,
     ) -> Result<Self, ParseFailure> {
         let task = Task {
+            media_type,
             pdfium: pdfium.to_owned(),
             parent: std::process::id(),
             limits: limits.clone(),

@@ -5,6 +5,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use lectern_shared::media::MediaType;
 use serde::{Deserialize, Serialize};
 
 use super::{Bounds, Page, ParseFailure, ParseLimits};
@@ -16,6 +17,7 @@ pub(super) const PASSWORD_VARIABLE: &str = "LECTERN_PARSE_PASSWORD";
 /// The child's only argument after [`super::CHILD_COMMAND`], as JSON. The file itself is its stdin.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Task {
+    pub(super) media_type: MediaType,
     pub(super) pdfium: PathBuf,
     /// The parent's process id, so that a child started for a parent already dead can tell.
     pub(super) parent: u32,

@@ -1,6 +1,7 @@
-//! PDFs in, pages or a reason out.
+//! Files in, pages or a reason out.
 
 mod collections;
+mod formats;
 mod layouts;
 mod places;
 mod processes;
@@ -10,6 +11,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lectern_shared::media::MediaType;
 use lectern_worker::ingest::parse::{
     Page, PageProgress, ParseFailure, ParseLimits, ParsedDocument, parse,
 };
@@ -27,9 +29,19 @@ fn own(name: &str) -> PathBuf {
 }
 
 async fn read_with(path: &Path, limits: &ParseLimits, password: Option<&str>) -> Outcome {
+    read_as(MediaType::Pdf, path, limits, password).await
+}
+
+async fn read_as(
+    media_type: MediaType,
+    path: &Path,
+    limits: &ParseLimits,
+    password: Option<&str>,
+) -> Outcome {
     let file = File::open(path).expect("a file of the test's");
     parse(
         file,
+        media_type,
         Path::new(WORKER),
         &pdfium_path(),
         limits,
@@ -63,6 +75,7 @@ async fn a_handbook_gives_its_title_its_headings_and_its_facts_page_by_page() {
     let limits = ParseLimits::default();
     let document = parse(
         file,
+        MediaType::Pdf,
         Path::new(WORKER),
         &pdfium_path(),
         &limits,
@@ -338,6 +351,7 @@ async fn a_parser_that_cannot_be_started_is_not_the_files_fault() {
         let file = File::open(own("handbook.pdf")).unwrap();
         parse(
             file,
+            MediaType::Pdf,
             Path::new(program),
             pdfium,
             &ParseLimits::default(),

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use lectern_shared::media::MediaType;
 use lectern_worker::ingest::parse::{ParseFailure, ParseLimits, parse};
 
 use super::{Outcome, WORKER, own};
@@ -54,6 +55,7 @@ fn hanging(mark: &str, wall: Duration) -> impl Future<Output = Outcome> + Send +
         let file = File::open(own("handbook.pdf")).expect("a file of the test's");
         parse(
             file,
+            MediaType::Pdf,
             &own("never-ends.sh"),
             &mark,
             &limits,
@@ -100,6 +102,7 @@ async fn the_child_locks_itself_in() {
         let file = File::open(own("hungry.pdf")).unwrap();
         parse(
             file,
+            MediaType::Pdf,
             Path::new(WORKER),
             &library,
             &ParseLimits::default(),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lectern_worker::ingest::{
-    chunk::Chunker,
+    chunk::{ChunkSettings, Chunker},
     parse::{Bounds, Page, PlacedLine},
 };
 use lectern_worker::models::TokenCounter;
@@ -60,7 +60,15 @@ fn is_visible(line: &&PlacedLine) -> bool {
 #[tokio::test]
 async fn every_line_has_its_box_and_every_passage_stands_verbatim_at_its_spans() {
     let tokens = TokenCounter::open(&model_settings().dir).unwrap();
-    let chunker = Chunker::new(tokens, 256);
+    let chunker = Chunker::new(
+        tokens,
+        ChunkSettings {
+            tokens: 256,
+            overlap_tokens: 0,
+            embed_headings: true,
+            join_pages: true,
+        },
+    );
     let (mut pages, mut passages, mut lines, mut visible) = (0, 0, 0, 0);
     for path in pdfs() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
