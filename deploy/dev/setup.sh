@@ -27,6 +27,7 @@ missing_packages() {
   have curl || echo -n 'curl '
   [ -e /etc/ssl/certs/ca-certificates.crt ] || [ ! -e /etc/debian_version ] || echo -n 'ca-certificates '
   { have flock && have setpriv; } || echo -n 'util-linux '
+  have tesseract || echo -n 'tesseract-ocr ' # text recognition in scans, with English; without it Lectern runs and says so
 }
 
 install_packages() {

@@ -45,7 +45,13 @@ failures! {
     NoPages = "no_pages", false,
         "This file has no pages. Check the file and upload it again.";
     NoText = "no_text", false,
-        "This document has no text; it may have pictures of it. Run it through text recognition (OCR) and upload the result.";
+        "This document has no text, and text recognition (OCR) found none in the pictures of a PDF. Open it to check what it shows; scan it more sharply, or set LECTERN_OCR_LANGUAGES to its language, and upload it again.";
+    OcrOff = "ocr_off", false,
+        "This PDF has no text, only pictures of pages, and text recognition (OCR) is off. Set LECTERN_OCR=auto and try it again, or run it through OCR yourself and upload the result.";
+    OcrUnavailable = "ocr_unavailable", false,
+        "This PDF has no text, only pictures of pages, and text recognition (OCR) is not available. Install Tesseract with the data of LECTERN_OCR_LANGUAGES where the workers run and try it again, or run it through OCR yourself and upload the result.";
+    OcrFailed = "ocr_failed", false,
+        "This PDF has no text, only pictures of pages, and text recognition (OCR) could not read them. Save it anew or scan it again, or raise LECTERN_OCR_SECONDS_MAX and LECTERN_OCR_MEMORY_BYTES_MAX and try it again.";
     PasswordRequired = "password_required", false,
         "This file is protected by a password. Remove the password and upload it again.";
     TooManyPages = "too_many_pages", false,

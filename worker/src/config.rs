@@ -5,11 +5,11 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use lectern_shared::{
     config::{LogSettings, StoreSettings},
-    store::collections::CollectionSettings,
+    store::collections::{CollectionSettings, Ocr},
 };
 
 use crate::{
-    ingest::{chunk::ChunkSettings, parse::ParseLimits},
+    ingest::{chunk::ChunkSettings, ocr::Languages, parse::ParseLimits},
     models::{ModelSettings, Quantization, Runtime},
 };
 
@@ -77,6 +77,8 @@ pub struct RunSettings {
     pub parse: ParseSettings,
     #[command(flatten)]
     pub import: ImportSettings,
+    #[command(flatten)]
+    pub ocr: OcrSettings,
     #[command(flatten)]
     pub embedding: EmbeddingSettings,
     #[command(flatten)]
@@ -179,6 +181,62 @@ pub struct DoctorSettings {
     /// After how long a file that no row names is an orphan; younger ones may be uploads on their way
     #[arg(long, env = "LECTERN_DOCTOR_GRACE_SECONDS", default_value_t = 3600)]
     pub doctor_grace_seconds: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OcrMode {
+    /// Scans stay without text
+    Off,
+    /// Pages with pictures and no text, or next to none
+    Auto,
+    /// All pages, also those with text
+    Force,
+}
+
+/// Text recognition (OCR) for pages of a PDF that are pictures, by Tesseract.
+#[derive(Args, Clone, Debug)]
+pub struct OcrSettings {
+    /// off, auto (pages without text) or force (all pages)
+    #[arg(long = "ocr", env = "LECTERN_OCR", default_value = "auto")]
+    pub mode: OcrMode,
+    /// Languages of the scans as Tesseract calls them, joined by +: eng+deu
+    #[arg(
+        long = "ocr-languages",
+        env = "LECTERN_OCR_LANGUAGES",
+        default_value = "eng"
+    )]
+    pub languages: Languages,
+    /// The program: a path, or a name in /usr/local/bin, /usr/bin or /bin
+    #[arg(long, env = "LECTERN_TESSERACT", default_value = "tesseract")]
+    pub tesseract: PathBuf,
+    /// Dots per inch that pages are drawn with: 300 for very small print, at more time
+    #[arg(long = "ocr-dpi", env = "LECTERN_OCR_DPI", default_value_t = 200,
+          value_parser = clap::value_parser!(u16).range(72..=600))]
+    pub dpi: u16,
+    /// How long a page may take; most take 2 to 5 seconds of a processor that is free
+    #[arg(
+        long = "ocr-seconds-max",
+        env = "LECTERN_OCR_SECONDS_MAX",
+        default_value_t = 120
+    )]
+    pub seconds_max: u32,
+    /// Pages of a document that are read so, at the most
+    #[arg(
+        long = "ocr-pages-max",
+        env = "LECTERN_OCR_PAGES_MAX",
+        default_value_t = 500
+    )]
+    pub pages_max: u32,
+    /// Memory of Tesseract for a page, in bytes, at the most
+    #[arg(long = "ocr-memory-bytes-max", env = "LECTERN_OCR_MEMORY_BYTES_MAX", default_value_t = 1 << 30)]
+    pub memory_bytes_max: u64,
+    /// Pages that are read at a time, over all documents; 0: half as many as there are cores
+    #[arg(
+        long = "ocr-concurrency",
+        env = "LECTERN_OCR_CONCURRENCY",
+        default_value_t = 0
+    )]
+    pub concurrency: usize,
 }
 
 /// The embedding model.
@@ -295,6 +353,38 @@ impl ParseSettings {
             embed_headings: collection.embed_headings.unwrap_or(self.embed_headings),
             join_pages: true,
         }
+    }
+}
+
+impl OcrSettings {
+    /// With what the collection has instead.
+    #[must_use]
+    pub fn of(&self, collection: &CollectionSettings) -> Self {
+        let mode = collection.ocr.map(|mode| match mode {
+            Ocr::Off => OcrMode::Off,
+            Ocr::Auto => OcrMode::Auto,
+            Ocr::Force => OcrMode::Force,
+        });
+        let languages = collection.ocr_languages.as_ref();
+        // Checked when they were set; a row of another release may have others.
+        let languages = languages.and_then(|names| names.join("+").parse().ok());
+        Self {
+            mode: mode.unwrap_or(self.mode),
+            languages: languages.unwrap_or_else(|| self.languages.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// Pages that are read at a time, at least one.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let wanted = if self.concurrency == 0 {
+            cores / 2
+        } else {
+            self.concurrency
+        };
+        wanted.clamp(1, 1000)
     }
 }
 

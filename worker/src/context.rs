@@ -14,6 +14,7 @@ use lectern_shared::{
 };
 use redis::aio::ConnectionManager;
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
@@ -39,6 +40,8 @@ pub struct Context {
     pub model: ModelId,
     pub model_name: String,
     pub(crate) generator: Generator,
+    /// One for each page that may be read by OCR at a time.
+    pub(crate) ocr_places: Semaphore,
 }
 
 impl Context {
@@ -75,6 +78,7 @@ impl Context {
             blobs: Blobs::open(&settings.store).context("the blob store can't be opened")?,
             model_name: embedder.identity().to_string(),
             generator: Generator::new(&settings.answer),
+            ocr_places: Semaphore::new(settings.ocr.places()),
             names,
             pool,
             redis,

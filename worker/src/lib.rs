@@ -64,6 +64,7 @@ pub async fn run(settings: RunSettings, stop: CancellationToken) -> Result<()> {
     );
 
     tell_locks()?;
+    ingest::announce(&context.settings).await;
 
     let mut tasks = JoinSet::new();
     let bells = listener::start(&context, &runner, &mut tasks, stop.clone())?;

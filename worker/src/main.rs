@@ -1,4 +1,4 @@
-//! The `lectern-worker` command; also the parser's child process, which is this program started again.
+//! The `lectern-worker` command; also the parser's and Tesseract's child processes, which begin as this program started again.
 
 use std::process::ExitCode;
 
@@ -7,17 +7,16 @@ use clap::Parser;
 use lectern_shared::{metrics, shutdown, telemetry};
 use lectern_worker::{
     config::{Cli, Command, DoctorCommand, ImportCommand, RunSettings},
-    ingest::parse,
+    ingest::{ocr, parse},
 };
 use tracing::info;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
-    if arguments
-        .nth(1)
-        .is_some_and(|argument| argument == parse::CHILD_COMMAND)
-    {
-        return parse::run_child(arguments);
+    match arguments.nth(1) {
+        Some(argument) if argument == parse::CHILD_COMMAND => return parse::run_child(arguments),
+        Some(argument) if argument == ocr::CHILD_COMMAND => return ocr::run_child(arguments),
+        _ => {}
     }
     match command(Cli::parse().command) {
         Ok(code) => code,

@@ -11,7 +11,7 @@ use crate::{
 /// What is being done now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// `queued`, `retrieving`, `generating`, `parsing`, `embedding`, `retrying` …
+    /// `queued`, `retrieving`, `generating`, `parsing`, `ocr`, `embedding`, `retrying` …
     pub stage: String,
     /// Jobs that come before this one, while it is queued.
     #[serde(skip_serializing_if = "Option::is_none")]

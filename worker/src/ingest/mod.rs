@@ -1,9 +1,10 @@
-//! An upload becomes searchable: parse, chunk, embed, store, and make the new version visible at once.
+//! An upload becomes searchable: parse, read scans, chunk, embed, store, and make the new version visible at once.
 
 pub mod chunk;
+pub mod ocr;
 pub mod parse;
 
-use std::{borrow::Cow, collections::HashMap, path::Path};
+use std::{borrow::Cow, collections::HashMap, fs::File, path::Path};
 
 use lectern_shared::{
     events::{name, payload::IngestDone},
@@ -12,7 +13,7 @@ use lectern_shared::{
     metrics,
     store::{
         chunks::{self, NewChunk, NewPage, TextHash},
-        collections,
+        collections::{self, CollectionSettings},
         documents::{self, Completion, ForIngest},
         index,
         jobs::Claimed,
@@ -25,9 +26,10 @@ use tracing::info;
 pub(crate) use self::chunk::{collapse, sentences};
 use self::{
     chunk::{Chunk, Chunker},
+    ocr::Ocr,
     parse::{PageProgress, ParseFailure, ParsedDocument},
 };
-use crate::{context::Context, error::JobError, report::Report};
+use crate::{config::RunSettings, context::Context, error::JobError, report::Report};
 
 /// Chunks that are embedded and written together: enough for full batches of the model, few enough to hold.
 const WINDOW: usize = 64;
@@ -44,12 +46,16 @@ pub(crate) async fn ingest(
         return Ok(());
     };
 
+    let collection = collections::settings(&context.pool, document.collection).await?;
+
+    let (file, _) = context.blobs.open_file(&document.blob_key).await?;
     report.stage("parsing").await;
-    let parsed = parse(context, &document, report).await?;
+    let parsed = parse(context, &document, &file, report).await?;
+    let parsed = read_scans(context, &collection, &file, parsed, report).await?;
     ::metrics::counter!(metrics::PAGES).increment(parsed.pages.len() as u64);
 
     report.stage("chunking").await;
-    let (parsed, chunks) = chunk(context, &document, parsed).await?;
+    let (parsed, chunks) = chunk(context, &collection, parsed).await?;
 
     report.stage("embedding").await;
     store_pages(context, job, &document, &parsed).await?;
@@ -61,6 +67,7 @@ pub(crate) async fn ingest(
 async fn parse(
     context: &Context,
     document: &ForIngest,
+    file: &File,
     report: &mut Report,
 ) -> Result<ParsedDocument, JobError> {
     let media_type = MediaType::from_mime(&document.media_type).ok_or_else(|| {
@@ -70,16 +77,11 @@ async fn parse(
             document.media_type
         ))
     })?;
-    let (file, _) = context.blobs.open_file(&document.blob_key).await?;
     let settings = &context.settings.parse;
     let limits = settings.limits();
-    // The parser reports from inside its loop, where nothing can be awaited: the newest count is what matters.
-    let (count, mut counted) = watch::channel(PageProgress { done: 0, total: 0 });
-    let mut on_page = |progress| {
-        count.send_replace(progress);
-    };
+    let (mut on_page, counted) = page_counter();
     let parsing = parse::parse(
-        file,
+        file.try_clone().map_err(JobError::transient)?,
         media_type,
         Path::new(OURSELVES),
         &settings.pdfium,
@@ -87,21 +89,80 @@ async fn parse(
         None,
         &mut on_page,
     );
-    tokio::pin!(parsing);
+    reporting(parsing, counted, report).await.map_err(refusal)
+}
+
+/// Gives scans their text where the settings say so; a document that has none after that fails.
+async fn read_scans(
+    context: &Context,
+    collection: &CollectionSettings,
+    file: &File,
+    mut parsed: ParsedDocument,
+    report: &mut Report,
+) -> Result<ParsedDocument, JobError> {
+    let settings = &context.settings;
+    let ocr_settings = settings.ocr.of(collection);
+    if !ocr::pages_to_read(&parsed, ocr_settings.mode).is_empty() {
+        report.stage("ocr").await;
+    }
+    let ocr = Ocr {
+        program: Path::new(OURSELVES),
+        pdfium: &settings.parse.pdfium,
+        limits: &settings.parse.limits(),
+        password: None,
+        settings: &ocr_settings,
+        places: &context.ocr_places,
+    };
+    let (mut on_page, counted) = page_counter();
+    let file = file.try_clone().map_err(JobError::transient)?;
+    let reading = ocr::read(&mut parsed, file, &ocr, &mut on_page);
+    let why_none = reporting(reading, counted, report).await;
+    if parsed.pages.iter().all(|page| page.text.trim().is_empty()) {
+        return Err(JobError::failed(why_none, "no page has text"));
+    }
+    Ok(parsed)
+}
+
+/// What a parser calls after each page from inside its loop, where nothing can be awaited, and what then can be: the
+/// newest count is what matters.
+fn page_counter() -> (
+    impl FnMut(PageProgress) + Send,
+    watch::Receiver<PageProgress>,
+) {
+    let (count, counted) = watch::channel(PageProgress { done: 0, total: 0 });
+    let on_page = move |progress| {
+        count.send_replace(progress);
+    };
+    (on_page, counted)
+}
+
+/// Runs `work` and reports the pages that it counts meanwhile.
+async fn reporting<T>(
+    work: impl Future<Output = T>,
+    mut counted: watch::Receiver<PageProgress>,
+    report: &mut Report,
+) -> T {
+    tokio::pin!(work);
     let result = loop {
         tokio::select! {
-            result = &mut parsing => break result,
+            result = &mut work => break result,
             Ok(()) = counted.changed() => {
                 let PageProgress { done, total } = *counted.borrow_and_update();
                 report.progress(done, total).await;
             }
         }
     };
-    let parsed = result.map_err(refusal)?;
-    if parsed.pages.iter().all(|page| page.text.trim().is_empty()) {
-        return Err(JobError::failed(Failure::NoText, "no page has text"));
+    // The last page and the end come together.
+    if counted.has_changed().unwrap_or(false) {
+        let PageProgress { done, total } = *counted.borrow();
+        report.progress(done, total).await;
     }
-    Ok(parsed)
+    result
+}
+
+/// Says in the log, at the start, what this worker can read.
+pub(crate) async fn announce(settings: &RunSettings) {
+    ocr::announce(Path::new(OURSELVES), &settings.ocr).await;
 }
 
 /// The program that runs now, even if its file was replaced by an update meanwhile.
@@ -133,11 +194,10 @@ fn refusal(failure: ParseFailure) -> JobError {
 
 async fn chunk(
     context: &Context,
-    document: &ForIngest,
+    collection: &CollectionSettings,
     parsed: ParsedDocument,
 ) -> Result<(ParsedDocument, Vec<Chunk>), JobError> {
-    let settings = collections::settings(&context.pool, document.collection).await?;
-    let settings = context.settings.parse.chunks(&settings);
+    let settings = context.settings.parse.chunks(collection);
     let chunker = Chunker::new(context.tokens.clone(), settings);
     // Counting the tokens of a book takes a tenth of a second: not on a runtime thread.
     let (parsed, chunks) = tokio::task::spawn_blocking(move || {

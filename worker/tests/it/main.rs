@@ -10,6 +10,7 @@ mod generator;
 mod lifecycle;
 mod models;
 mod neighbours;
+mod ocr;
 mod parse;
 mod recovery;
 mod spine;

@@ -15,7 +15,7 @@ use lectern_shared::{
 };
 use lectern_worker::config::{
     AnswerSettings, Cli as WorkerCli, DoctorSettings, EmbeddingSettings, ImportSettings,
-    ParseSettings, WorkerSettings,
+    OcrSettings, ParseSettings, WorkerSettings,
 };
 
 const CRATES: [&str; 3] = ["shared", "api", "worker"];
@@ -236,6 +236,10 @@ fn the_example_of_the_settings_is_what_the_programs_read() {
         ("A worker: reading files", settings::<ParseSettings>()),
         ("A worker: zips", settings::<ImportSettings>()),
         ("The doctor", settings::<DoctorSettings>()),
+        (
+            "A worker: text recognition (OCR)",
+            settings::<OcrSettings>(),
+        ),
         (
             "A worker: the embedding model",
             settings::<EmbeddingSettings>(),

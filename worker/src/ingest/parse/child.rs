@@ -26,7 +26,7 @@ use super::layout::compose;
 use super::protocol::{Message, PASSWORD_VARIABLE, Task};
 use super::style::Style;
 use super::text::{PdfiumDocument, PdfiumLibrary, Sheet};
-use super::{ParseFailure, ParseLimits, limits, lock};
+use super::{ParseFailure, ParseLimits, limits, lock, render};
 
 /// Pages read ahead of the one that is written.
 const LOOK_AHEAD: usize = 16;
@@ -116,6 +116,9 @@ fn read_pdf(library: &PdfiumLibrary, task: &Task) -> Result<(), ParseFailure> {
             library.open(&rewritten, None)?
         }
     };
+    if let Some(wanted) = &task.render {
+        return render::send_pictures(&document, wanted, &mut outbox);
+    }
     let mut pages = PageWriter {
         outline,
         style: Style::default(),
@@ -253,7 +256,7 @@ impl PageWriter {
 }
 
 /// stdout, with a count of what went out.
-struct Outbox {
+pub(super) struct Outbox {
     bytes_left: u64,
     bytes_max: u64,
 }
@@ -275,7 +278,16 @@ impl Outbox {
         self.send(&Message::Finished { notes })
     }
 
-    fn send(&mut self, message: &Message) -> Result<(), ParseFailure> {
+    pub(super) fn send(&mut self, message: &Message) -> Result<(), ParseFailure> {
+        self.send_with(message, &[])
+    }
+
+    /// A message and the bytes that it announces, which don't count as text.
+    pub(super) fn send_with(
+        &mut self,
+        message: &Message,
+        bytes: &[u8],
+    ) -> Result<(), ParseFailure> {
         let gone = |error: &dyn ToString| ParseFailure::Unavailable(error.to_string());
         let mut line = serde_json::to_vec(message).map_err(|error| gone(&error))?;
         line.push(b'\n');
@@ -288,6 +300,7 @@ impl Outbox {
         let mut stdout = std::io::stdout().lock();
         stdout
             .write_all(&line)
+            .and_then(|()| stdout.write_all(bytes))
             .and_then(|()| stdout.flush())
             .map_err(|error| gone(&error))
     }

@@ -11,6 +11,7 @@
 //! reading order, `layout` makes paragraphs and `place` says where they stand; `headings` finds the titles, `furniture`
 //! the running heads, both by what `style` says is usual in the document; `protocol` carries the pages to `process`, the
 //! parent's half. Files of other types are read by `formats`, in the same child under the same limits.
+//! For OCR the same child draws pages (`render`), and `pictures` is the parent's half.
 
 mod child;
 mod columns;
@@ -24,9 +25,11 @@ mod layout;
 mod limits;
 mod lines;
 mod lock;
+mod pictures;
 mod place;
 mod process;
 mod protocol;
+mod render;
 mod repair;
 mod style;
 mod text;
@@ -42,6 +45,9 @@ use serde::{Deserialize, Serialize};
 
 pub use child::run_child;
 pub use lock::{LockError, Locks, locks_here};
+pub use pictures::{Picture, Pictures};
+pub(in crate::ingest) use process::{ProcessGroup, read_start};
+pub(in crate::ingest) use text::is_unreadable;
 
 /// The argument after the program's name that makes our binary a parser: `main` must hand over to
 /// [`run_child`] when it sees it, before it starts a runtime or reads its configuration.

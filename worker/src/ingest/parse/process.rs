@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
-use super::protocol::{Message, PASSWORD_VARIABLE, Task};
+use super::protocol::{Message, PASSWORD_VARIABLE, Render, Task};
 use super::{CHILD_COMMAND, PageProgress, ParseFailure, ParseLimits, ParsedDocument};
 
 /// Enough for a panic message or an allocator's last words.
@@ -46,7 +46,8 @@ pub(super) async fn run(
     file.seek(SeekFrom::Start(0)).map_err(unavailable)?;
 
     let deadline = Instant::now() + limits.wall(0);
-    let mut group = ProcessGroup::spawn(file, media_type, program, pdfium, limits, password)?;
+    let mut group =
+        ProcessGroup::parser(file, media_type, program, pdfium, limits, password, None)?;
     let stdout = group
         .child
         .stdout
@@ -86,24 +87,27 @@ pub(super) async fn run(
 
 /// The child and whatever it might have started; killed when this is dropped before the child was waited for.
 /// tokio then reaps the child (`kill_on_drop`), so no zombie stays.
-struct ProcessGroup {
-    child: Child,
+pub(in crate::ingest) struct ProcessGroup {
+    pub(in crate::ingest) child: Child,
 }
 
 impl ProcessGroup {
-    fn spawn(
+    /// Our binary as `parse-child`, with `file` as its standard input.
+    pub(super) fn parser(
         file: File,
         media_type: MediaType,
         program: &Path,
         pdfium: &Path,
         limits: &ParseLimits,
         password: Option<&str>,
+        render: Option<Render>,
     ) -> Result<Self, ParseFailure> {
         let task = Task {
             media_type,
             pdfium: pdfium.to_owned(),
             parent: std::process::id(),
             limits: limits.clone(),
+            render,
         };
         let mut command = Command::new(program);
         command
@@ -111,20 +115,29 @@ impl ProcessGroup {
             .arg(serde_json::to_string(&task).map_err(unavailable)?)
             // Our environment has the keys of the database and of the blob store.
             .env_clear()
-            .stdin(Stdio::from(file))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
+            .stdin(Stdio::from(file));
         if let Some(password) = password {
             command.env(PASSWORD_VARIABLE, password);
         }
-        let child = command.spawn().map_err(unavailable)?;
+        Self::start(command).map_err(unavailable)
+    }
+
+    /// Starts a command as the leader of a group of its own, with pipes for what it writes.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub(in crate::ingest) fn start(mut command: Command) -> std::io::Result<Self> {
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
         Ok(Self { child })
     }
 
     /// Does nothing once the child was waited for: its id may belong to somebody else by then.
-    fn kill(&self) {
+    pub(in crate::ingest) fn kill(&self) {
         if let Some(id) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
             // The child leads its group, so the group's id is its own. A failure means that it is gone.
             let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
@@ -206,7 +219,7 @@ pub(super) async fn read_messages(
 }
 
 /// The start of a stream as text; the rest is read too, and dropped, so that the writer never waits for us.
-async fn read_start(mut stream: impl AsyncRead + Unpin) -> String {
+pub(in crate::ingest) async fn read_start(mut stream: impl AsyncRead + Unpin) -> String {
     let mut start = Vec::new();
     // A pipe that fails to read has nothing more to say.
     let _ = (&mut stream)

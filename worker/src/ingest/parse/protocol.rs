@@ -22,15 +22,36 @@ pub(super) struct Task {
     /// The parent's process id, so that a child started for a parent already dead can tell.
     pub(super) parent: u32,
     pub(super) limits: ParseLimits,
+    /// Pictures of pages are wanted, not their text.
+    pub(super) render: Option<Render>,
+}
+
+/// Which pages are to be drawn, ascending, and how finely.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Render {
+    pub(super) pages: Vec<u32>,
+    pub(super) dpi: u16,
 }
 
 /// One line of the child's stdout: `Opened`, then `Page`s, then `Finished`; or `Failed` at any point.
+/// Where pictures are wanted there are `Picture`s for `Page`s, each with its bytes after the line's end.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Message {
-    Opened { pages: u32, title: Option<String> },
+    Opened {
+        pages: u32,
+        title: Option<String>,
+    },
     Page(Page),
-    Finished { notes: Vec<String> },
+    /// The bytes that follow are `width` times `height` shades of grey, row by row from the top.
+    Picture {
+        number: u32,
+        width: u32,
+        height: u32,
+    },
+    Finished {
+        notes: Vec<String>,
+    },
     Failed(ParseFailure),
 }
 
@@ -41,7 +62,7 @@ impl Message {
         match self {
             Self::Opened { title, .. } => !title.iter().any(has_nul),
             Self::Finished { notes } => !notes.iter().any(has_nul),
-            Self::Page(_) | Self::Failed(_) => true,
+            Self::Page(_) | Self::Picture { .. } | Self::Failed(_) => true,
         }
     }
 }

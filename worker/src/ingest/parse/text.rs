@@ -83,7 +83,7 @@ impl PdfiumLibrary {
 }
 
 pub(super) struct PdfiumDocument<'a> {
-    document: PdfDocument<'a>,
+    pub(super) document: PdfDocument<'a>,
 }
 
 impl PdfiumDocument<'_> {
@@ -135,7 +135,7 @@ fn quarters(turn: PdfPageRenderRotation) -> u8 {
 /// Runs a call into PDFium that must return: out of memory, C++ throws through it.
 /// That leaves PDFium's lock locked, so that dropping a page or a document on the way out would wait for ever;
 /// dying here, without a word, is what the parent takes for a lack of memory.
-fn or_abort<T>(call: impl FnOnce() -> T) -> T {
+pub(super) fn or_abort<T>(call: impl FnOnce() -> T) -> T {
     struct AbortOnUnwind;
     impl Drop for AbortOnUnwind {
         fn drop(&mut self) {
@@ -333,7 +333,7 @@ fn is_bold(character: &PdfPageTextChar) -> bool {
 
 /// Control characters, private-use characters of fonts without a character map, marks that turn the writing
 /// direction (PDFium's order is the reading order already) and what stands for nothing visible.
-fn is_unreadable(c: char) -> bool {
+pub(in crate::ingest) fn is_unreadable(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}' | '\u{fffd}' | '\u{ffff}'

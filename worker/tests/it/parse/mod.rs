@@ -4,7 +4,7 @@ mod collections;
 mod formats;
 mod layouts;
 mod places;
-mod processes;
+pub(crate) mod processes;
 mod whole;
 
 use std::fs::{self, File};

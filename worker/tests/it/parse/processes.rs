@@ -12,7 +12,7 @@ use super::{Outcome, WORKER, own};
 use crate::support::pdfium_path;
 
 /// Processes that have `mark` among their arguments. A zombie has no arguments any more.
-fn processes(mark: &str) -> Vec<u32> {
+pub(crate) fn processes(mark: &str) -> Vec<u32> {
     let entries = fs::read_dir("/proc")
         .expect("Linux")
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
@@ -28,7 +28,7 @@ fn is_zombie(id: u32) -> bool {
     fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| stat.contains(") Z "))
 }
 
-async fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         if let Some(value) = condition() {
