@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    body::Body,
+    body::{Body, Bytes},
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
 };
@@ -194,6 +194,14 @@ pub(crate) async fn cancel(
     }
 }
 
+/// The body of a retry, which may be left out.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RetryRequest {
+    /// For a PDF that needs one; without it the one from before is tried.
+    password: Option<String>,
+}
+
 const NOT_TO_BE_RETRIED: ApiError = ApiError::Conflict("neither failed nor cancelled");
 
 pub(crate) async fn retry(
@@ -201,7 +209,14 @@ pub(crate) async fn retry(
     caller: Caller,
     RequestId(request): RequestId,
     Path(id): Path<DocumentId>,
+    body: Bytes,
 ) -> Result<(StatusCode, Json<DocumentView>)> {
+    let RetryRequest { password } = if body.is_empty() {
+        RetryRequest::default()
+    } else {
+        Json::from_bytes(&body)?.0
+    };
+    let password = extract::password(password.unwrap_or_default())?;
     let document = find(&state, caller, id).await?;
     if !matches!(document.state.as_str(), "failed" | "cancelled") {
         return Err(NOT_TO_BE_RETRIED);
@@ -213,6 +228,7 @@ pub(crate) async fn retry(
         &state.pool,
         caller.tenant,
         id,
+        password.as_ref(),
         Some(&request),
         &state.limits,
     )

@@ -1,6 +1,7 @@
 //! axum's extractors with our errors, and values that are checked once, at the edge.
 
 use axum::extract::{FromRequest, FromRequestParts};
+use lectern_shared::store::documents::Password;
 
 use crate::error::{ApiError, Result};
 
@@ -67,6 +68,20 @@ impl CollectionName {
     }
 }
 
+/// A password as it came; an empty one is none.
+pub(crate) fn password(raw: String) -> Result<Option<Password>> {
+    if raw.is_empty() {
+        return Ok(None);
+    }
+    let password = Password::new(raw).ok_or_else(|| {
+        ApiError::Invalid(format!(
+            "The password is longer than {} bytes or has a NUL character in it.",
+            Password::BYTES_MAX
+        ))
+    })?;
+    Ok(Some(password))
+}
+
 /// How many passages are wanted, from 1 to the configured most.
 pub(crate) fn passages(wanted: Option<u16>, default: u16, max: u16) -> Result<i16> {
     let wanted = wanted.unwrap_or(default.min(max));
@@ -96,6 +111,14 @@ mod tests {
         assert!(CollectionName::new("handbooks-2026").is_ok());
         assert!(CollectionName::new("../etc").is_err());
         assert!(CollectionName::new("").is_err());
+    }
+
+    #[test]
+    fn an_empty_password_is_none_and_one_that_can_not_be_is_refused() {
+        assert!(password(String::new()).unwrap().is_none());
+        assert!(password("open sesame".to_owned()).unwrap().is_some());
+        assert!(password("a\0b".to_owned()).is_err());
+        assert!(password("x".repeat(1025)).is_err());
     }
 
     #[test]

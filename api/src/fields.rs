@@ -5,7 +5,10 @@ use lectern_shared::{names, store::versions::Facts};
 use serde_json::Value;
 use url::Url;
 
-use crate::error::{ApiError, Result};
+use crate::{
+    error::{ApiError, Result},
+    extract,
+};
 
 /// The fields that stand before the file in a form.
 #[derive(Default)]
@@ -35,6 +38,10 @@ impl Fields {
                 let raw = text(field, metadata_bytes_max).await?;
                 self.facts.metadata = Some(metadata_from(&raw, "metadata")?);
             }
+            "password" => {
+                let raw = text(field, FIELD_BYTES_MAX).await?;
+                self.facts.password = extract::password(raw)?;
+            }
             "force" => {
                 self.force = match text(field, FIELD_BYTES_MAX).await?.as_str() {
                     "true" => true,
@@ -50,7 +57,7 @@ impl Fields {
                 let name = other.escape_debug();
                 return Err(ApiError::Invalid(format!(
                     "The form has an unknown field `{name}`. Known are `collection`, `title`, `source_url`, \
-                     `metadata`, `force` and, after them, `file`."
+                     `metadata`, `password`, `force` and, after them, `file`."
                 )));
             }
         }

@@ -255,6 +255,13 @@ pub(crate) async fn read(
                 .await?;
             continue;
         }
+        if purpose == Purpose::Import && fields.facts.password.is_some() {
+            return Err(ApiError::Invalid(
+                "A password is of one document. Leave the field `password` out, and try the documents that need one \
+                 again with theirs."
+                    .into(),
+            ));
+        }
         if purpose == Purpose::Import && fields.facts.title.is_some() {
             return Err(ApiError::Invalid(
                 "A title is of one document. Leave the field `title` out, or change titles later."

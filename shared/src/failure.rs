@@ -53,7 +53,12 @@ failures! {
     OcrFailed = "ocr_failed", false,
         "This PDF has no text, only pictures of pages, and text recognition (OCR) could not read them. Save it anew or scan it again, or raise LECTERN_OCR_SECONDS_MAX and LECTERN_OCR_MEMORY_BYTES_MAX and try it again.";
     PasswordRequired = "password_required", false,
-        "This file is protected by a password. Remove the password and upload it again.";
+        "This file is protected by a password. Try it again with the password, or upload it again with the password in the form field `password`, before the file.";
+    /// For clients the same as [`Failure::PasswordRequired`], whose code it shows: they ask for a password.
+    PasswordWrong = "password_wrong", false,
+        "This PDF is protected by a password, and the one that came with it is wrong. Try it again with the right password.";
+    EncryptionUnsupported = "encryption_unsupported", false,
+        "This PDF is encrypted in a way that Lectern can't open. Save it without encryption and upload that.";
     TooManyPages = "too_many_pages", false,
         "This file has more pages than this server accepts. Split it, or raise LECTERN_PARSE_PAGES_MAX.";
     TooManyChunks = "too_many_chunks", false,
@@ -121,8 +126,12 @@ pub struct FailureReport {
 
 impl From<Failure> for FailureReport {
     fn from(failure: Failure) -> Self {
+        let code = match failure {
+            Failure::PasswordWrong => Failure::PasswordRequired.code(),
+            other => other.code(),
+        };
         Self {
-            code: failure.code().to_owned(),
+            code: code.to_owned(),
             message: failure.message().to_owned(),
             retryable: failure.is_retryable(),
         }
@@ -147,6 +156,13 @@ mod tests {
             assert_eq!(failure.code().parse::<Failure>().unwrap(), failure);
             assert!(failure.message().ends_with('.'), "{failure}");
         }
+    }
+
+    #[test]
+    fn a_wrong_password_is_a_missing_one_with_another_message() {
+        let report = FailureReport::from_code("password_wrong");
+        assert_eq!(report.code, "password_required");
+        assert!(report.message.contains("wrong"), "{}", report.message);
     }
 
     #[test]

@@ -16,6 +16,36 @@ use crate::{
     jobs::Kind,
 };
 
+/// What opens an encrypted file: never empty, and never shown, so that no log has it.
+#[derive(Clone, PartialEq, Eq, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Password(String);
+
+impl Password {
+    /// PDF takes 127 bytes at most; some writers take more and cut.
+    pub const BYTES_MAX: usize = 1024;
+
+    /// `None` for one that can't be: empty, too long, or with a NUL, which neither PostgreSQL nor a process's
+    /// environment can hold.
+    #[must_use]
+    pub fn new(raw: String) -> Option<Self> {
+        let fits = (1..=Self::BYTES_MAX).contains(&raw.len()) && !raw.contains('\0');
+        fits.then_some(Self(raw))
+    }
+
+    /// The password itself, for whoever opens the file.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password")
+    }
+}
+
 /// A document as the API shows it. File, size and type are those of its newest version.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Document {
@@ -208,7 +238,7 @@ async fn outdate_answers(
     Ok(())
 }
 
-/// Tries a failed or cancelled document again. `None`: it is not in such a state.
+/// Tries a failed or cancelled document again, with another password if one is given. `None`: it is not in such a state.
 ///
 /// # Errors
 /// When the database fails.
@@ -216,6 +246,7 @@ pub async fn retry(
     pool: &PgPool,
     tenant: TenantId,
     id: DocumentId,
+    password: Option<&Password>,
     request_id: Option<&str>,
     limits: &Limits,
 ) -> Result<Option<Enqueued>> {
@@ -224,10 +255,11 @@ pub async fn retry(
         return Ok(None);
     }
     let reset = sqlx::query!(
-        "update documents set state = 'queued', failure = null, updated_at = now()
+        "update documents set state = 'queued', failure = null, password = coalesce($3, password), updated_at = now()
          where id = $1 and tenant_id = $2 and state in ('failed', 'cancelled')",
         id.0,
-        tenant.0
+        tenant.0,
+        password.map(Password::reveal)
     )
     .execute(&mut *tx)
     .await?;
@@ -261,6 +293,7 @@ pub struct ForIngest {
     pub blob_key: String,
     pub bytes: i64,
     pub media_type: String,
+    pub password: Option<Password>,
     /// The version that the ingest makes.
     pub version: i32,
 }
@@ -281,7 +314,8 @@ pub async fn begin_ingest(pool: &PgPool, job: &Claimed) -> Result<Option<ForInge
            from versions newest
            where document.id = $1 and newest.document_id = document.id and newest.number = document.wanted
            returning document.id as "id: DocumentId", document.tenant_id as "tenant: TenantId",
-               collection_id as "collection: CollectionId", blob_key, bytes, media_type, newest.number as version"#,
+               collection_id as "collection: CollectionId", blob_key, bytes, media_type,
+               password as "password: Password", newest.number as version"#,
         job.subject
     )
     .fetch_optional(&mut *tx)

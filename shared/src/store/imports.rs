@@ -220,6 +220,7 @@ pub async fn add(
         title: None,
         source_url: import.source_url.clone(),
         metadata: import.metadata.clone(),
+        password: None,
     };
     let request_id = job.request_id.as_deref();
     let mut tx = pool.begin().await?;

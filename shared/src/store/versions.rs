@@ -6,6 +6,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::{
     Result,
+    documents::Password,
     jobs::{self, Enqueued, Limits, NewJob},
     removals,
 };
@@ -31,6 +32,8 @@ pub struct Facts {
     pub source_url: Option<String>,
     /// A JSON object.
     pub metadata: Option<Value>,
+    /// What opens the file.
+    pub password: Option<Password>,
 }
 
 /// Where a file belongs.
@@ -123,8 +126,8 @@ pub(super) async fn add_in(
     }
     let id = DocumentId::fresh();
     sqlx::query!(
-        "insert into documents (id, tenant_id, collection_id, name, title, title_given, source_url, metadata)
-         values ($1, $2, $3, $4, $5, $5::text is not null, $6, coalesce($7::jsonb, '{}'))",
+        "insert into documents (id, tenant_id, collection_id, name, title, title_given, source_url, metadata, password)
+         values ($1, $2, $3, $4, $5, $5::text is not null, $6, coalesce($7::jsonb, '{}'), $8)",
         id.0,
         file.tenant.0,
         place.collection.0,
@@ -132,6 +135,7 @@ pub(super) async fn add_in(
         facts.title,
         facts.source_url,
         facts.metadata,
+        facts.password.as_ref().map(Password::reveal),
     )
     .execute(&mut *tx)
     .await?;
@@ -299,13 +303,15 @@ async fn make(
         r#"update documents
            set wanted = wanted + 1, state = 'queued', failure = null, updated_at = now(),
                title = coalesce($2, title), title_given = title_given or $2::text is not null,
-               source_url = coalesce($3, source_url), metadata = coalesce($4, metadata)
+               source_url = coalesce($3, source_url), metadata = coalesce($4, metadata),
+               password = coalesce($5, password)
            where id = $1
            returning wanted, tenant_id as "tenant: TenantId""#,
         document.0,
         facts.title,
         facts.source_url,
         facts.metadata,
+        facts.password.as_ref().map(Password::reveal),
     )
     .fetch_optional(&mut *tx)
     .await?

@@ -14,7 +14,7 @@ use lectern_shared::{
     store::{
         chunks::{self, NewChunk, NewPage, TextHash},
         collections::{self, CollectionSettings},
-        documents::{self, Completion, ForIngest},
+        documents::{self, Completion, ForIngest, Password},
         index,
         jobs::Claimed,
     },
@@ -51,7 +51,7 @@ pub(crate) async fn ingest(
     let (file, _) = context.blobs.open_file(&document.blob_key).await?;
     report.stage("parsing").await;
     let parsed = parse(context, &document, &file, report).await?;
-    let parsed = read_scans(context, &collection, &file, parsed, report).await?;
+    let parsed = read_scans(context, &document, &collection, &file, parsed, report).await?;
     ::metrics::counter!(metrics::PAGES).increment(parsed.pages.len() as u64);
 
     report.stage("chunking").await;
@@ -86,7 +86,7 @@ async fn parse(
         Path::new(OURSELVES),
         &settings.pdfium,
         &limits,
-        None,
+        document.password.as_ref().map(Password::reveal),
         &mut on_page,
     );
     reporting(parsing, counted, report).await.map_err(refusal)
@@ -95,6 +95,7 @@ async fn parse(
 /// Gives scans their text where the settings say so; a document that has none after that fails.
 async fn read_scans(
     context: &Context,
+    document: &ForIngest,
     collection: &CollectionSettings,
     file: &File,
     mut parsed: ParsedDocument,
@@ -109,7 +110,7 @@ async fn read_scans(
         program: Path::new(OURSELVES),
         pdfium: &settings.parse.pdfium,
         limits: &settings.parse.limits(),
-        password: None,
+        password: document.password.as_ref().map(Password::reveal),
         settings: &ocr_settings,
         places: &context.ocr_places,
     };
@@ -181,9 +182,9 @@ fn refusal(failure: ParseFailure) -> JobError {
         ParseFailure::UnpackedTooBig { .. } | ParseFailure::TooManyEntries { .. } => {
             Failure::UnpackedTooBig
         }
-        ParseFailure::PasswordRequired
-        | ParseFailure::PasswordWrong
-        | ParseFailure::EncryptionUnsupported => Failure::PasswordRequired,
+        ParseFailure::PasswordRequired => Failure::PasswordRequired,
+        ParseFailure::PasswordWrong => Failure::PasswordWrong,
+        ParseFailure::EncryptionUnsupported => Failure::EncryptionUnsupported,
         ParseFailure::TimedOut => Failure::ParseTimedOut,
         ParseFailure::MemoryExceeded => Failure::ParseMemory,
         ParseFailure::OutputTooBig { .. } => Failure::TooMuchText,

@@ -16,6 +16,13 @@ bomb.pdf          2 pages: the first expands to 70 MiB
 form-bomb.pdf     1 page with text and a drawing that expands to 70 MiB
 slow.pdf          100 pages that share a drawing of millions of steps that draw nothing
 hungry.pdf        1 page within the limit for content, with more text objects than fit into memory
+
+Made of coffee.pdf with qpdf 11.3, by `qpdf --static-id --static-aes-iv --encrypt USER owner 256 -- coffee.pdf FILE`
+(for RC4: `--allow-weak-crypto`, and `128 --use-aes=n`):
+locked-aes256.pdf AES, 256 bits, user password "open sesame"
+locked-rc4.pdf    RC4, 128 bits, user password "open sesame"
+locked-owner.pdf  AES, 256 bits, opens without a password
+locked-scan.pdf   AES as above; a picture in black and white, 200 dpi, of turned.pdf as shown
 """
 
 import hashlib

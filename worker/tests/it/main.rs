@@ -12,6 +12,7 @@ mod models;
 mod neighbours;
 mod ocr;
 mod parse;
+mod passwords;
 mod recovery;
 mod spine;
 mod streams;

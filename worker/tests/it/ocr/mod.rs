@@ -1,7 +1,7 @@
 //! Scans in, text with its places out; with the real Tesseract, and with programs that only say they are it.
 
 mod ends;
-mod scans;
+pub(crate) mod scans;
 
 use std::{fs::File, path::Path};
 

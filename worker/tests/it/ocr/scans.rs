@@ -8,10 +8,10 @@ use tempfile::NamedTempFile;
 
 use crate::support::pdfium_path;
 
-pub(super) const WORKER: &str = env!("CARGO_BIN_EXE_lectern-worker");
+pub(crate) const WORKER: &str = env!("CARGO_BIN_EXE_lectern-worker");
 
 /// OCR can't be tested without.
-pub(super) fn require_tesseract() {
+pub(crate) fn require_tesseract() {
     let found = Command::new("tesseract").arg("--version").output();
     assert!(
         found.is_ok_and(|found| found.status.success()),
@@ -19,7 +19,7 @@ pub(super) fn require_tesseract() {
     );
 }
 
-pub(super) async fn draw(path: &Path, pages: &[u32], dpi: u16) -> Vec<Picture> {
+pub(crate) async fn draw(path: &Path, pages: &[u32], dpi: u16) -> Vec<Picture> {
     let mut pictures = Pictures::of(
         File::open(path).unwrap(),
         Path::new(WORKER),
@@ -38,7 +38,7 @@ pub(super) async fn draw(path: &Path, pages: &[u32], dpi: u16) -> Vec<Picture> {
 }
 
 /// A copy of the file at `path` in which `pages` are pictures without text; `turn` in degrees as in `/Rotate`.
-pub(super) async fn scan(path: &Path, pages: &[u32], turn: i64) -> NamedTempFile {
+pub(crate) async fn scan(path: &Path, pages: &[u32], turn: i64) -> NamedTempFile {
     let mut document = Document::load(path).unwrap();
     let ids = document.get_pages();
     for picture in draw(path, pages, 200).await {
