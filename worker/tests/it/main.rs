@@ -5,8 +5,10 @@
 mod support;
 
 mod chunks;
+mod doctor;
 mod formats;
 mod generator;
+mod imports;
 mod lifecycle;
 mod models;
 mod neighbours;
