@@ -1,5 +1,7 @@
-//! What should not be: rows, files and jobs that have lost each other, found for `lectern-worker doctor` and mended by
-//! it. Each question is about what no crash and no race that we know of leaves behind for long.
+//! What should not be: rows, files and jobs that have lost each other.
+//!
+//! `lectern-worker doctor` asks for it and mends it. What a crash leaves is mended by the next attempt or by the sweep,
+//! but for files between the blob store and the rows; the rest is for restored backups and hands in the database.
 
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
-//! Versions: what becomes of a file that was uploaded. The same content again is the same document, the same name with
-//! other content a new version of it; which version searches see changes in [`super::documents::complete_ingest`].
+//! Versions: what becomes of a file that was uploaded.
+//!
+//! The same content again is the same document, the same name with other content a new version of it. Which version
+//! searches see changes in [`super::documents::complete_ingest`].
 
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};

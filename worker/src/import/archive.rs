@@ -136,8 +136,9 @@ fn wanted(entry: &ZipFileEntry<'_>) -> Option<String> {
     if entry.is_dir() {
         return None;
     }
-    let raw = String::from_utf8_lossy(entry.name_raw());
-    let name = entry.name().map_or_else(|_| raw.clone(), |name| name);
+    let name = entry
+        .name()
+        .unwrap_or_else(|_| String::from_utf8_lossy(entry.name_raw()));
     let name = names::path_name(&name).unwrap_or_else(|| "untitled".to_owned());
     (!is_litter(&name)).then_some(name)
 }

@@ -1,5 +1,6 @@
-//! Many files at once: the job that makes documents of a zip's files, and the command that does so with files on the
-//! server's own disk. Each file goes the way of an upload: the same duplicates, the same versions.
+//! Many files at once: those of a zip, by a job, and those on the server's own disk, by a command.
+//!
+//! Each goes the way of an upload: the same duplicates, the same versions.
 
 mod archive;
 mod command;
