@@ -90,6 +90,9 @@ pub struct ApiSettings {
     /// Passages per question or search, at the most
     #[arg(long, env = "LECTERN_PASSAGES_MAX", default_value_t = 20)]
     pub passages_max: u16,
+    /// Webhooks of a tenant, at the most
+    #[arg(long, env = "LECTERN_WEBHOOKS_MAX", default_value_t = 10)]
+    pub webhooks_max: u32,
     /// Open event streams, at the most
     #[arg(long, env = "LECTERN_STREAMS_MAX", default_value_t = 10_000)]
     pub streams_max: usize,

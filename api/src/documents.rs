@@ -29,6 +29,7 @@ use crate::{
     fields,
     observe::RequestId,
     state::AppState,
+    work::{self, WorkView},
 };
 
 /// A document as clients see it.
@@ -53,6 +54,9 @@ pub(crate) struct DocumentView {
     chunks: Option<i32>,
     notes: Vec<String>,
     failure: Option<FailureReport>,
+    /// Absent while nothing is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    work: Option<WorkView>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -80,10 +84,28 @@ impl From<Document> for DocumentView {
             chunks: document.chunks,
             notes: document.notes,
             failure: document.failure.as_deref().map(FailureReport::from_code),
+            work: None,
             created_at: document.created_at,
             updated_at: document.updated_at,
         }
     }
+}
+
+/// Documents with what is under way for them.
+pub(crate) async fn views(
+    state: &AppState,
+    caller: Caller,
+    documents: Vec<Document>,
+) -> Result<Vec<DocumentView>> {
+    let ids: Vec<DocumentId> = documents.iter().map(|document| document.id).collect();
+    let mut work = work::of(&state.pool, caller.tenant, &ids).await?;
+    Ok(documents
+        .into_iter()
+        .map(|document| DocumentView {
+            work: work.remove(&document.id),
+            ..document.into()
+        })
+        .collect())
 }
 
 pub(crate) async fn find(state: &AppState, caller: Caller, id: DocumentId) -> Result<Document> {
@@ -97,7 +119,13 @@ pub(crate) async fn show(
     caller: Caller,
     Path(id): Path<DocumentId>,
 ) -> Result<Json<DocumentView>> {
-    Ok(Json(find(&state, caller, id).await?.into()))
+    view(&state, caller, id).await.map(Json)
+}
+
+async fn view(state: &AppState, caller: Caller, id: DocumentId) -> Result<DocumentView> {
+    let document = find(state, caller, id).await?;
+    let mut views = views(state, caller, vec![document]).await?;
+    views.pop().ok_or(ApiError::NotFound("document"))
 }
 
 #[derive(Deserialize)]
@@ -152,7 +180,7 @@ pub(crate) async fn change(
     if !documents::change(&state.pool, caller.tenant, id, &changes).await? {
         return Err(ApiError::NotFound("document"));
     }
-    Ok(Json(find(&state, caller, id).await?.into()))
+    view(&state, caller, id).await.map(Json)
 }
 
 /// Deletes a document with all that was made from it. Its files go with a job that is enqueued here.
@@ -235,10 +263,7 @@ pub(crate) async fn retry(
     .await?
     .ok_or(NOT_TO_BE_RETRIED)?;
     state.wake(job).await;
-    Ok((
-        StatusCode::ACCEPTED,
-        Json(find(&state, caller, id).await?.into()),
-    ))
+    Ok((StatusCode::ACCEPTED, Json(view(&state, caller, id).await?)))
 }
 
 /// `POST /api/v1/documents/{id}/reingest`: reads the newest file again, as after a change of settings.
@@ -258,10 +283,7 @@ pub(crate) async fn reingest(
     .await?
     .ok_or(ApiError::NotFound("document"))?;
     state.begin(made).await;
-    Ok((
-        StatusCode::ACCEPTED,
-        Json(find(&state, caller, id).await?.into()),
-    ))
+    Ok((StatusCode::ACCEPTED, Json(view(&state, caller, id).await?)))
 }
 
 /// The file of the version that searches see, to be opened in the browser at a page (`…/file#page=3`).

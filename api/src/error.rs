@@ -46,6 +46,8 @@ pub(crate) enum ApiError {
     UploadTooSlow,
     #[error("the document is {0}")]
     Conflict(&'static str),
+    #[error("trying again would be pointless")]
+    NothingToRetry,
     #[error("too many open streams")]
     TooManyStreams,
     #[error("no worker has answered in time")]
@@ -84,7 +86,7 @@ impl ApiError {
             Self::Store(StoreError::QueueFull) => StatusCode::TOO_MANY_REQUESTS,
             Self::UnsupportedType | Self::NotAZip => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UploadTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Conflict(_) | Self::NothingToRetry => StatusCode::CONFLICT,
             Self::TooManyStreams | Self::NoWorker | Self::TookTooLong | Self::Events(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -125,6 +127,7 @@ impl ApiError {
             Self::EmptyFile => ("empty_file", "Empty file", Failure::EmptyFile.message().into()),
             Self::UploadTooSlow => ("upload_too_slow", "Upload stalled", "No bytes came for too long. Check the connection and upload the file again.".into()),
             Self::Conflict(state) => ("conflict", "Not possible now", format!("The document is {state}, so this can't be done. Look at its state first.")),
+            Self::NothingToRetry => ("nothing_to_retry", "Nothing to try again", "What this job was about is gone, is being worked on by a newer job, or nobody waits for it any more. Dismiss it.".into()),
             Self::TooManyStreams => ("too_many_streams", "Too many open streams", "Try again in a few seconds.".into()),
             Self::NoWorker => ("no_worker", "No worker has answered in time", "Check that a worker runs (GET /api/v1/health) and try again.".into()),
             Self::Failed(failure) => (failure.code(), "The question failed", failure.message().into()),

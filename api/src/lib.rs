@@ -13,12 +13,15 @@ mod collections;
 mod documents;
 mod health;
 mod imports;
+mod jobs;
 mod listing;
 mod page;
 mod questions;
 mod search;
 mod streams;
 mod upload;
+mod webhooks;
+mod work;
 
 pub use auth::fresh_key;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     auth::Caller,
     collections,
-    documents::DocumentView,
+    documents::{self, DocumentView},
     error::{ApiError, Result},
     extract::Query,
     fields,
@@ -106,7 +106,7 @@ pub(crate) async fn list(
         .filter(|_| has_next)
         .map(|document| cursor(&order.position(document), order));
     Ok(Json(List {
-        documents: found.into_iter().map(Into::into).collect(),
+        documents: documents::views(&state, caller, found).await?,
         next,
     }))
 }

@@ -5,16 +5,16 @@ use axum::{
     extract::{DefaultBodyLimit, Request, State},
     middleware::{self, Next},
     response::Response,
-    routing::{get, post, put},
+    routing::{delete, get, post, put},
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     collections, documents,
     error::{self, ApiError, Result},
-    health, imports, listing, observe, page, questions, search,
+    health, imports, jobs, listing, observe, page, questions, search,
     state::AppState,
-    streams, upload,
+    streams, upload, webhooks,
 };
 
 pub(crate) fn router(state: AppState) -> Router {
@@ -30,6 +30,19 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/api/v1/documents/{id}/cancel", post(documents::cancel))
         .route("/api/v1/documents/{id}/retry", post(documents::retry))
         .route("/api/v1/documents/{id}/reingest", post(documents::reingest))
+        .route("/api/v1/documents/retry", post(jobs::retry_documents))
+        .route("/api/v1/jobs/dead", get(jobs::dead))
+        .route("/api/v1/jobs/{id}", delete(jobs::dismiss))
+        .route("/api/v1/jobs/{id}/retry", post(jobs::retry))
+        .route(
+            "/api/v1/webhooks",
+            get(webhooks::list).post(webhooks::create),
+        )
+        .route("/api/v1/webhooks/{id}", delete(webhooks::delete))
+        .route(
+            "/api/v1/webhooks/{id}/deliveries",
+            get(webhooks::deliveries),
+        )
         .route(
             "/api/v1/questions/{id}",
             get(questions::show).delete(questions::cancel),

@@ -14,6 +14,7 @@ use axum::{
         sse::{Event as SseEvent, KeepAlive, Sse},
     },
 };
+use chrono::{DateTime, Utc};
 use lectern_shared::{
     events::{
         EventId, Item, Subscription, name,
@@ -25,6 +26,7 @@ use lectern_shared::{
     store::{
         documents, jobs,
         questions::{self, Question},
+        work,
     },
 };
 use serde::Serialize;
@@ -132,7 +134,7 @@ pub(crate) async fn follow(
         if let Some(status) = first {
             yield sse(name::STATUS, &status);
         }
-        let mut story = Story { state: state.clone(), tenant, subject, told: after != EventId::default(), ahead: None };
+        let mut story = Story { state: state.clone(), tenant, subject, told: after != EventId::default(), ahead: None, retry_at: None };
         // Finished long ago: nothing will come, so don't wait for it.
         let mut look_after = if subscription.has_backlog() { LOOK_FIRST } else { Duration::ZERO };
         let mut look_at = Instant::now() + look_after;
@@ -227,6 +229,7 @@ struct Story {
     /// Whether the reader has got anything that a retelling would double.
     told: bool,
     ahead: Option<i64>,
+    retry_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Default)]
@@ -256,7 +259,7 @@ impl Story {
             ("failed" | "cancelled", Some(code)) => {
                 sse(name::FAILED, &FailureReport::from_code(code))
             }
-            _ => return self.position(id.0).await,
+            _ => return self.waiting(id).await,
         };
         Ok(Rows {
             events: vec![event],
@@ -314,7 +317,32 @@ impl Story {
         events
     }
 
-    /// The place in the queue, when it has changed.
+    /// The place of a document in the queue, when it has changed.
+    async fn waiting(&mut self, id: DocumentId) -> lectern_shared::store::Result<Rows> {
+        let work = work::of(&self.state.pool, self.tenant, &[id]).await?.pop();
+        let waits = work.filter(|work| matches!(work.stage.as_str(), "queued" | "retrying"));
+        let mut rows = Rows::default();
+        let (ahead, retry_at) = waits
+            .as_ref()
+            .map_or((None, None), |work| (work.ahead, work.retry_at));
+        if let Some(work) = waits
+            && (ahead, retry_at) != (self.ahead, self.retry_at)
+        {
+            rows.events.push(sse(
+                name::STATUS,
+                &Status {
+                    ahead,
+                    retry_at,
+                    estimated_end: work.estimated_end,
+                    ..Status::stage(&work.stage)
+                },
+            ));
+        }
+        (self.ahead, self.retry_at) = (ahead, retry_at);
+        Ok(rows)
+    }
+
+    /// The place of a question in the queue, when it has changed.
     async fn position(&mut self, subject: Uuid) -> lectern_shared::store::Result<Rows> {
         let standing = jobs::standing(&self.state.pool, self.tenant, subject).await?;
         let ahead = standing

@@ -5,9 +5,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Command};
+use clap::{ArgAction, Args, Command};
 
-use crate::telemetry::LogFormat;
+use crate::{telemetry::LogFormat, webhooks::Policy};
 
 /// Where the data is.
 #[derive(Args, Clone, Debug)]
@@ -45,6 +45,13 @@ pub struct StoreSettings {
     /// How often a job is tried before it becomes a dead letter
     #[arg(long, env = "LECTERN_JOB_ATTEMPTS_MAX", default_value_t = 4)]
     pub job_attempts_max: u32,
+    /// Whether webhooks may have URLs with http://, not only with https://
+    #[arg(long, env = "LECTERN_WEBHOOK_ALLOW_HTTP", default_value_t = false, action = ArgAction::Set)]
+    pub webhook_allow_http: bool,
+    /// Whether webhooks may lead to loopback, private and other addresses that the internet doesn't reach:
+    /// whoever has a key can then make workers send requests into your network
+    #[arg(long, env = "LECTERN_WEBHOOK_ALLOW_PRIVATE", default_value_t = false, action = ArgAction::Set)]
+    pub webhook_allow_private: bool,
 }
 
 /// How the process speaks of itself.
@@ -63,6 +70,15 @@ pub struct LogSettings {
 }
 
 impl StoreSettings {
+    /// Where webhooks may lead.
+    #[must_use]
+    pub fn webhook_policy(&self) -> Policy {
+        Policy {
+            allow_http: self.webhook_allow_http,
+            allow_private: self.webhook_allow_private,
+        }
+    }
+
     #[must_use]
     pub fn events_ttl(&self) -> Duration {
         Duration::from_secs(self.events_ttl_seconds.into())

@@ -87,6 +87,12 @@ failures! {
         "The answer generator did not respond. Ask again in a moment; if it stays so, check LECTERN_OPENAI_BASE_URL.";
     GeneratorRefused = "generator_refused", false,
         "The answer generator refused the request. Check LECTERN_OPENAI_MODEL and LECTERN_OPENAI_API_KEY.";
+    WebhookAddress = "webhook_address", true,
+        "The name of this webhook's URL leads to a private address. Use a public one, or set LECTERN_WEBHOOK_ALLOW_PRIVATE.";
+    WebhookUnreachable = "webhook_unreachable", true,
+        "The receiver of this webhook could not be reached in time. Check its URL and that it runs, then try again.";
+    WebhookRefused = "webhook_refused", true,
+        "The receiver of this webhook did not answer with a status of success. Look into its log, then try again.";
     Cancelled = "cancelled", true,
         "This was cancelled before it was done.";
     Internal = "internal", true,

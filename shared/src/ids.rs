@@ -56,6 +56,11 @@ id!(
     JobId
 );
 id!(ApiKeyId);
+id!(WebhookId);
+id!(
+    /// One thing that one webhook is told.
+    DeliveryId
+);
 
 /// The tenant that exists from the first migration on.
 pub const DEFAULT_TENANT: TenantId =

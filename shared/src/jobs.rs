@@ -19,10 +19,17 @@ pub enum Queue {
     Ingest,
     Question,
     Maintenance,
+    /// Waits for strangers' servers, which may be slow.
+    Webhook,
 }
 
 impl Queue {
-    pub const ALL: [Self; 3] = [Self::Ingest, Self::Question, Self::Maintenance];
+    pub const ALL: [Self; 4] = [
+        Self::Ingest,
+        Self::Question,
+        Self::Maintenance,
+        Self::Webhook,
+    ];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -30,6 +37,7 @@ impl Queue {
             Self::Ingest => "ingest",
             Self::Question => "question",
             Self::Maintenance => "maintenance",
+            Self::Webhook => "webhook",
         }
     }
 
@@ -39,8 +47,15 @@ impl Queue {
     pub fn wake_up_lost_after(self) -> Duration {
         match self {
             Self::Question => Duration::from_secs(2),
-            Self::Ingest | Self::Maintenance => Duration::from_secs(30),
+            Self::Ingest | Self::Maintenance | Self::Webhook => Duration::from_secs(30),
         }
+    }
+
+    /// Whether tenants take turns at each job that is taken, and not only at the wake-ups that are sent.
+    /// That costs a longer query: nothing beside an ingest, much beside a question.
+    #[must_use]
+    pub fn takes_turns(self) -> bool {
+        matches!(self, Self::Ingest | Self::Webhook)
     }
 }
 
@@ -60,16 +75,19 @@ pub enum Kind {
     Purge,
     /// Make documents of the files in a zip.
     Import,
+    /// Tell a tenant's webhook.
+    Webhook,
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Ingest,
         Self::Answer,
         Self::Search,
         Self::Index,
         Self::Purge,
         Self::Import,
+        Self::Webhook,
     ];
 
     #[must_use]
@@ -81,6 +99,7 @@ impl Kind {
             Self::Index => "index",
             Self::Purge => "purge",
             Self::Import => "import",
+            Self::Webhook => "webhook",
         }
     }
 
@@ -90,6 +109,7 @@ impl Kind {
             Self::Ingest | Self::Import => Queue::Ingest,
             Self::Answer | Self::Search => Queue::Question,
             Self::Index | Self::Purge => Queue::Maintenance,
+            Self::Webhook => Queue::Webhook,
         }
     }
 }

@@ -57,6 +57,8 @@ metrics! {
     histogram Seconds EMBEDDING_DURATION = "lectern_embedding_duration_seconds": "How long the embedding model takes for a text";
     gauge Count EMBEDDING_INBOX = "lectern_embedding_inbox_sequences": "Sequences that wait for the embedding model";
 
+    counter Count WEBHOOK_ANSWERS = "lectern_webhook_answers_total": "Attempts to tell a webhook, by answer: 2xx, 3xx, 4xx, 5xx or none";
+
     gauge Count DATABASE_CONNECTIONS = "lectern_database_connections": "Connections to PostgreSQL, by state";
 }
 

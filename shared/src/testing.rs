@@ -63,6 +63,8 @@ impl Place {
             dispatch_tenant_max: 64,
             queue_tenant_max: 10_000,
             job_attempts_max: 4,
+            webhook_allow_http: false,
+            webhook_allow_private: false,
         };
         let pool = store::connect(&settings)?;
         Ok(Self {
@@ -82,6 +84,14 @@ impl Place {
             ("LECTERN_REDIS_URL", self.settings.redis_url.clone()),
             ("LECTERN_REDIS_PREFIX", self.settings.redis_prefix.clone()),
             ("LECTERN_BLOBS", self.settings.blobs.clone()),
+            (
+                "LECTERN_WEBHOOK_ALLOW_HTTP",
+                self.settings.webhook_allow_http.to_string(),
+            ),
+            (
+                "LECTERN_WEBHOOK_ALLOW_PRIVATE",
+                self.settings.webhook_allow_private.to_string(),
+            ),
         ]
     }
 

@@ -98,6 +98,12 @@ pub struct WorkerSettings {
     /// Questions that are answered at a time
     #[arg(long, env = "LECTERN_QUESTION_CONCURRENCY", default_value_t = 8)]
     pub question_concurrency: usize,
+    /// Webhooks that are told something at a time
+    #[arg(long, env = "LECTERN_WEBHOOK_CONCURRENCY", default_value_t = 8)]
+    pub webhook_concurrency: usize,
+    /// How long a webhook's receiver may take to answer
+    #[arg(long, env = "LECTERN_WEBHOOK_TIMEOUT_SECONDS", default_value_t = 10)]
+    pub webhook_timeout_seconds: u32,
     /// After how long a job of a worker that gives no sign of life goes to another one
     #[arg(long, env = "LECTERN_LEASE_SECONDS", default_value_t = 9)]
     pub lease_seconds: u32,
@@ -313,6 +319,11 @@ impl WorkerSettings {
     #[must_use]
     pub fn lease(&self) -> Duration {
         Duration::from_secs(self.lease_seconds.into())
+    }
+
+    #[must_use]
+    pub fn webhook_timeout(&self) -> Duration {
+        Duration::from_secs(self.webhook_timeout_seconds.into())
     }
 
     #[must_use]

@@ -23,6 +23,7 @@ use crate::{
     answer::Generator,
     config::RunSettings,
     models::{EmbedderHandle, TokenCounter},
+    webhook::Courier,
 };
 
 pub struct Context {
@@ -42,6 +43,7 @@ pub struct Context {
     pub(crate) generator: Generator,
     /// One for each page that may be read by OCR at a time.
     pub(crate) ocr_places: Semaphore,
+    pub(crate) courier: Courier,
 }
 
 impl Context {
@@ -79,6 +81,10 @@ impl Context {
             model_name: embedder.identity().to_string(),
             generator: Generator::new(&settings.answer),
             ocr_places: Semaphore::new(settings.ocr.places()),
+            courier: Courier::new(
+                settings.store.webhook_policy(),
+                settings.worker.webhook_timeout(),
+            )?,
             names,
             pool,
             redis,

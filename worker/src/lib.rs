@@ -6,6 +6,7 @@ mod error;
 
 mod handlers;
 mod lease;
+mod pace;
 mod report;
 pub mod runner;
 
@@ -20,6 +21,7 @@ mod index;
 pub mod ingest;
 pub mod models;
 mod purge;
+mod webhook;
 
 use std::{sync::Arc, time::Duration};
 

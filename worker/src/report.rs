@@ -5,11 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{TimeDelta, Utc};
 use lectern_shared::{
     events::{
         Publisher, name,
         payload::{Progress, Status},
     },
+    jobs::Queue,
     metrics,
     store::jobs::{self, Claimed},
 };
@@ -18,7 +20,7 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 use tracing::debug;
 
-use crate::context::Context;
+use crate::{context::Context, pace::Pace};
 
 /// Progress is told so often at most: people can't read faster, and each telling costs two round trips.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -30,6 +32,7 @@ pub(crate) struct Report {
     look: Arc<Notify>,
     stage: Option<(&'static str, Instant)>,
     progress_at: Option<Instant>,
+    pace: Pace,
 }
 
 impl Report {
@@ -48,6 +51,7 @@ impl Report {
             look,
             stage: None,
             progress_at: None,
+            pace: Pace::default(),
         }
     }
 
@@ -61,14 +65,22 @@ impl Report {
     /// Begins a stage and ends the one before.
     pub(crate) async fn stage(&mut self, stage: &'static str) {
         self.end_stage();
-        self.stage = Some((stage, Instant::now()));
+        let now = Instant::now();
+        self.stage = Some((stage, now));
         self.progress_at = None;
+        self.pace = Pace::start(now);
+        // Of a question nobody asks the rows, and it would wait for them.
+        if self.job.kind.queue() != Queue::Question {
+            self.note(stage, None).await;
+        }
         self.emit(name::STATUS, &Status::stage(stage)).await;
     }
 
     /// How far the stage is. Tellings that follow each other closely are skipped.
     pub(crate) async fn progress(&mut self, done: u32, total: u32) {
         let Some((stage, _)) = self.stage else { return };
+        let now = Instant::now();
+        let rate = self.pace.note(now, done);
         if done < total
             && self
                 .progress_at
@@ -76,22 +88,35 @@ impl Report {
         {
             return;
         }
-        self.progress_at = Some(Instant::now());
-        let numbers = Some((done.cast_signed(), total.cast_signed()));
-        if let Err(error) =
-            jobs::note_progress(&self.pool, self.job.id, self.job.attempt, stage, numbers).await
-        {
-            debug!(%error, "progress not noted");
-        }
+        self.progress_at = Some(now);
+        let progress = jobs::Progress {
+            done: done.cast_signed(),
+            total: total.cast_signed(),
+            rate,
+        };
+        self.note(stage, Some(progress)).await;
+        let seconds_left = rate.map(|rate| f64::from(total.saturating_sub(done)) / f64::from(rate));
         self.emit(
             name::PROGRESS,
             &Progress {
                 stage: stage.to_owned(),
                 done,
                 total,
+                rate,
+                estimated_end: seconds_left.and_then(|seconds| {
+                    let left = Duration::try_from_secs_f64(seconds).ok()?;
+                    Utc::now().checked_add_signed(TimeDelta::from_std(left).ok()?)
+                }),
             },
         )
         .await;
+    }
+
+    async fn note(&self, stage: &str, progress: Option<jobs::Progress>) {
+        let (id, attempt) = (self.job.id, self.job.attempt);
+        if let Err(error) = jobs::note_progress(&self.pool, id, attempt, stage, progress).await {
+            debug!(%error, "progress not noted");
+        }
     }
 
     fn end_stage(&mut self) {

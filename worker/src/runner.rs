@@ -15,7 +15,10 @@ use lectern_shared::{
     ids::JobId,
     jobs::Queue,
     metrics,
-    store::jobs::{self, Claimed, End},
+    store::{
+        StoreError,
+        jobs::{self, Claimed, End},
+    },
 };
 use rand::Rng;
 use tokio::sync::{Notify, Semaphore};
@@ -87,20 +90,14 @@ impl Runner {
         }
     }
 
-    /// Runs the job that a wake-up names, unless somebody else has it or it is over. Returns at its end.
+    /// Runs the job that a wake-up names, unless somebody else has it or it is over; or, where tenants take turns, the
+    /// job whose turn it is. Returns at its end.
     ///
     /// The job runs on a task of its own: when Redis goes away, apalis drops its handlers, but not our work.
-    pub async fn take(self: Arc<Self>, id: JobId) {
+    pub async fn take(self: Arc<Self>, queue: Queue, id: JobId) {
         let runner = Arc::clone(&self);
         let task = self.tasks.spawn(async move {
-            match jobs::claim(
-                &runner.context.pool,
-                id,
-                &runner.context.name,
-                runner.context.settings.worker.lease(),
-            )
-            .await
-            {
+            match runner.claim(queue, id).await {
                 Ok(Some(job)) => runner.run(job).await,
                 Ok(None) => {}
                 Err(error) => warn!(%error, job.id = %id, "job not claimed, left to the sweep"),
@@ -109,6 +106,17 @@ impl Runner {
         if let Err(error) = task.await {
             error!(%error, job.id = %id, "job task ended badly");
         }
+    }
+
+    async fn claim(&self, queue: Queue, id: JobId) -> Result<Option<Claimed>, StoreError> {
+        let Context { pool, name, .. } = &*self.context;
+        let lease = self.context.settings.worker.lease();
+        if queue.takes_turns()
+            && let Some(job) = jobs::claim_in_turn(pool, queue, name, lease).await?
+        {
+            return Ok(Some(job));
+        }
+        jobs::claim(pool, id, name, lease).await
     }
 
     /// Tells a running job to look whether it is cancelled.
@@ -219,10 +227,7 @@ impl Runner {
         match ended {
             Ended::Itself(Ok(())) => {
                 // Handlers end their job together with its result; those without a result leave it to us.
-                let mut connection = pool
-                    .acquire()
-                    .await
-                    .map_err(lectern_shared::store::StoreError::from)?;
+                let mut connection = pool.acquire().await.map_err(StoreError::from)?;
                 jobs::finish(&mut connection, job.id, job.attempt).await?;
                 Ok(Outcome::Done)
             }
@@ -249,7 +254,7 @@ impl Runner {
                     .await
             }
             Ended::Itself(Err(JobError::Transient { cause, .. })) => {
-                let delay = backoff(job.kind.queue(), job.attempt);
+                let delay = backoff(job.kind.queue(), job.tries);
                 warn!(
                     error = format!("{cause:#}"),
                     delay_ms = delay.as_secs_f64() * 1000.0,
@@ -304,19 +309,22 @@ pub(crate) fn concurrency(context: &Context, queue: Queue) -> usize {
         Queue::Ingest => context.settings.worker.ingest_concurrency,
         Queue::Question => context.settings.worker.question_concurrency,
         Queue::Maintenance => 1,
+        Queue::Webhook => context.settings.worker.webhook_concurrency,
     };
     wanted.clamp(1, 1000)
 }
 
 /// Doubles with each attempt, with up to half of it at random so that jobs that failed together don't come back
 /// together. Somebody waits for a question, so its steps are shorter.
+/// A webhook's receiver may be down for hours: its steps grow fourfold.
 fn backoff(queue: Queue, attempt: i32) -> Duration {
-    let first = match queue {
-        Queue::Question => Duration::from_millis(300),
-        Queue::Ingest | Queue::Maintenance => Duration::from_secs(2),
+    let (first, factor) = match queue {
+        Queue::Question => (Duration::from_millis(300), 2_u32),
+        Queue::Ingest | Queue::Maintenance => (Duration::from_secs(2), 2),
+        Queue::Webhook => (Duration::from_secs(5), 4),
     };
-    let doubled = first * 2_u32.pow(attempt.clamp(1, 6).cast_unsigned() - 1);
-    doubled.mul_f64(rand::rng().random_range(0.5..=1.0))
+    let step = first * factor.pow(attempt.clamp(1, 7).cast_unsigned() - 1);
+    step.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
 #[cfg(test)]
@@ -325,7 +333,7 @@ mod tests {
 
     #[test]
     fn backoff_grows_and_stays_within_its_bounds() {
-        for attempt in 1..=6 {
+        for attempt in 1..=7 {
             let step = Duration::from_secs(2) * 2_u32.pow(attempt - 1);
             let delay = backoff(Queue::Ingest, attempt.cast_signed());
             assert!(

@@ -84,7 +84,7 @@ async fn serve_once(
     let worker_context = WorkerContext::new(&name);
     let worker = WorkerBuilder::new(&worker_context)
         .backend(backend)
-        .data(Arc::clone(runner))
+        .data((queue, Arc::clone(runner)))
         .concurrency(concurrency(context, queue))
         .build(wake_up);
     let running = worker.run();
@@ -99,9 +99,10 @@ async fn serve_once(
 }
 
 /// A wake-up always counts as dealt with: retries are the ledger's.
-async fn wake_up(id: String, runner: Data<Arc<Runner>>) -> Result<(), BoxDynError> {
+async fn wake_up(id: String, taker: Data<(Queue, Arc<Runner>)>) -> Result<(), BoxDynError> {
+    let (queue, runner) = &*taker;
     match id.parse() {
-        Ok(id) => Arc::clone(&runner).take(id).await,
+        Ok(id) => Arc::clone(runner).take(*queue, id).await,
         Err(error) => warn!(%error, "wake-up without a job id dropped"),
     }
     Ok(())

@@ -301,6 +301,23 @@ async fn another_tenant_sees_and_touches_nothing() {
     let accepted: Value = response.json().await.unwrap();
     let question = accepted["id"].as_str().unwrap();
 
+    let hook = json!({"url": "https://example.org/hook"});
+    let made = api.request("POST", "/api/v1/webhooks").json(&hook);
+    let made: Value = made.send().await.unwrap().json().await.unwrap();
+    let webhook = made["id"].as_str().unwrap();
+    let dead: uuid::Uuid = sqlx::query_scalar(
+        "insert into jobs (id, tenant_id, kind, queue, subject, state, max_attempts)
+         select gen_random_uuid(), tenant_id, 'ingest', 'ingest', id, 'dead', 4 from documents
+         returning id",
+    )
+    .fetch_one(api.pool())
+    .await
+    .unwrap();
+    sqlx::query("update documents set state = 'failed', failure = 'internal'")
+        .execute(api.pool())
+        .await
+        .unwrap();
+
     let other = TenantId::fresh();
     sqlx::query("insert into tenants (id, name) values ($1, 'other')")
         .bind(other.0)
@@ -333,6 +350,10 @@ async fn another_tenant_sees_and_touches_nothing() {
         ("GET", format!("/api/v1/questions/{question}")),
         ("GET", format!("/api/v1/questions/{question}/events")),
         ("DELETE", format!("/api/v1/questions/{question}")),
+        ("POST", format!("/api/v1/jobs/{dead}/retry")),
+        ("DELETE", format!("/api/v1/jobs/{dead}")),
+        ("GET", format!("/api/v1/webhooks/{webhook}/deliveries")),
+        ("DELETE", format!("/api/v1/webhooks/{webhook}")),
     ] {
         problem(
             api.request_with(&key, method, &path).send().await.unwrap(),
@@ -350,6 +371,111 @@ async fn another_tenant_sees_and_touches_nothing() {
         .await
         .unwrap();
     assert_eq!(list["documents"], json!([]));
+    for (path, field) in [
+        ("/api/v1/jobs/dead", "jobs"),
+        ("/api/v1/webhooks", "webhooks"),
+    ] {
+        let request = api.request_with(&key, "GET", path);
+        let list: Value = request.send().await.unwrap().json().await.unwrap();
+        assert_eq!(list[field], json!([]), "{path}");
+    }
+    let retried = api.request_with(&key, "POST", "/api/v1/documents/retry");
+    let retried: Value = retried.send().await.unwrap().json().await.unwrap();
+    assert_eq!(retried, json!({"retried": 0, "more": false}));
+}
+
+#[tokio::test]
+async fn all_failed_and_cancelled_documents_are_tried_again_as_far_as_the_queue_has_room() {
+    let mut place = Place::new().await.unwrap();
+    place.settings.queue_tenant_max = 2;
+    let api = Api::start_in(place, &[]).await;
+    let mut paths = Vec::new();
+    for number in 0..3 {
+        let bytes = [pdf(), vec![b' '; number]].concat();
+        let accepted = api.upload(&format!("{number}.pdf"), bytes).await;
+        assert_eq!(accepted.status(), 202);
+        let accepted: Value = accepted.json().await.unwrap();
+        let path = format!("/api/v1/documents/{}", accepted["id"].as_str().unwrap());
+        let cancelled = api.request("POST", &format!("{path}/cancel"));
+        assert_eq!(cancelled.send().await.unwrap().status(), 200);
+        paths.push(path);
+    }
+    let retry = |body: Value| {
+        api.request("POST", "/api/v1/documents/retry")
+            .json(&body)
+            .send()
+    };
+    let none = retry(json!({"failure": "internal"})).await.unwrap();
+    assert_eq!(none.status(), 200);
+    let none: Value = none.json().await.unwrap();
+    assert_eq!(none, json!({"retried": 0, "more": false}));
+    for (body, status, code) in [
+        (json!({"failure": "bad_luck"}), 400, "invalid_request"),
+        (json!({"collection": "nowhere"}), 404, "not_found"),
+        (json!({"colection": "default"}), 400, "invalid_request"),
+    ] {
+        problem(retry(body).await.unwrap(), status, code).await;
+    }
+
+    let retried = retry(json!({"collection": "default", "failure": "cancelled"})).await;
+    let retried = retried.unwrap();
+    assert_eq!(retried.status(), 202);
+    let retried: Value = retried.json().await.unwrap();
+    assert_eq!(retried, json!({"retried": 2, "more": true}));
+    problem(retry(json!({})).await.unwrap(), 429, "queue_full").await;
+    let mut states = Vec::new();
+    for path in paths {
+        let document = api.request("GET", &path).send().await.unwrap();
+        let document: Value = document.json().await.unwrap();
+        states.push((document["state"].clone(), document["work"]["ahead"].clone()));
+    }
+    assert_eq!(
+        states,
+        [
+            (json!("queued"), json!(0)),
+            (json!("queued"), json!(1)),
+            (json!("cancelled"), Value::Null)
+        ]
+    );
+    let jobs: i64 = sqlx::query_scalar(
+        "select count(*) from jobs where state = 'queued' and attempt = attempts_before",
+    )
+    .fetch_one(api.pool())
+    .await
+    .unwrap();
+    assert_eq!(jobs, 2);
+}
+
+#[tokio::test]
+async fn a_webhook_is_refused_with_a_reason_where_it_may_not_lead() {
+    let api = Api::start(&["--webhooks-max=2"]).await;
+    let make = |body: Value| api.request("POST", "/api/v1/webhooks").json(&body).send();
+    for url in [
+        "http://example.org/hook",
+        "https://localhost/hook",
+        "https://169.254.169.254/latest/meta-data",
+        "https://user:secret@example.org/hook",
+        "hook",
+    ] {
+        let refused = make(json!({"url": url})).await.unwrap();
+        problem(refused, 400, "invalid_request").await;
+    }
+    for body in [
+        json!({"url": "https://example.org", "events": []}),
+        json!({"url": "https://example.org", "events": ["document.read"]}),
+    ] {
+        problem(make(body).await.unwrap(), 400, "invalid_request").await;
+    }
+    for _ in 0..2 {
+        let made = make(json!({"url": "https://example.org", "events": ["document.ready"]}));
+        let made = made.await.unwrap();
+        assert_eq!(made.status(), 201);
+        let made: Value = made.json().await.unwrap();
+        assert_eq!(made["events"], json!(["document.ready"]));
+        assert!(made["secret"].as_str().unwrap().starts_with("whsec_"));
+    }
+    let refused = make(json!({"url": "https://example.org"})).await.unwrap();
+    problem(refused, 400, "invalid_request").await;
 }
 
 #[tokio::test]

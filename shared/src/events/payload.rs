@@ -1,5 +1,6 @@
 //! What events carry, as JSON: written by workers, and by the API when it serves a finished subject from its rows.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,6 +17,12 @@ pub struct Status {
     /// Jobs that come before this one, while it is queued.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ahead: Option<i64>,
+    /// When it may be done, while it is queued: by how long others took lately.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_end: Option<DateTime<Utc>>,
+    /// When it is tried again, after an attempt that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<DateTime<Utc>>,
     /// On the first event of a question that is streamed at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub question: Option<QuestionId>,
@@ -32,11 +39,17 @@ impl Status {
 }
 
 /// How far an ingest is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     pub stage: String,
     pub done: u32,
     pub total: u32,
+    /// Units per second in the last half a minute; absent while nothing is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f32>,
+    /// When the stage may be done at that rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_end: Option<DateTime<Utc>>,
 }
 
 /// A source of an answer, or a passage that a search has found.

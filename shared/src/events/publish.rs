@@ -71,15 +71,31 @@ impl Publisher {
     /// # Errors
     /// When Redis can't be reached.
     pub async fn forget(
-        mut connection: ConnectionManager,
+        connection: ConnectionManager,
         settings: &StoreSettings,
         subject: Uuid,
     ) -> Result<(), redis::RedisError> {
+        Self::forget_all(connection, settings, &[subject]).await
+    }
+
+    /// The same for several at once.
+    ///
+    /// # Errors
+    /// When Redis can't be reached.
+    pub async fn forget_all(
+        mut connection: ConnectionManager,
+        settings: &StoreSettings,
+        subjects: &[Uuid],
+    ) -> Result<(), redis::RedisError> {
+        if subjects.is_empty() {
+            return Ok(());
+        }
         let names = Names {
             prefix: settings.redis_prefix.clone(),
         };
+        let streams: Vec<String> = subjects.iter().map(|id| names.stream(*id)).collect();
         redis::cmd("DEL")
-            .arg(names.stream(subject))
+            .arg(streams)
             .exec_async(&mut connection)
             .await
     }

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     ids::{CollectionId, DocumentId, JobId, TenantId},
     jobs::Kind,
+    webhooks::Event,
 };
 
 /// What opens an encrypted file: never empty, and never shown, so that no log has it.
@@ -416,6 +417,7 @@ pub async fn complete_ingest(
         job.request_id.as_deref(),
     )
     .await?;
+    super::webhooks::announce(&mut tx, document.id.0, Event::DocumentReady).await?;
     let index = if completion.request_index {
         super::index::request(&mut tx, limits).await?
     } else {

@@ -11,6 +11,7 @@ use crate::{
     failure::Failure,
     ids::{JobId, TenantId},
     jobs::{Kind, Queue},
+    webhooks::Event,
 };
 
 /// What an enqueue needs to know besides the job.
@@ -82,8 +83,9 @@ pub async fn enqueue(tx: &mut PgConnection, job: &NewJob<'_>, limits: &Limits) -
                where queue = $1 and state = 'queued' and dispatched_at is not null
                limit $2
            )
-           insert into jobs (id, tenant_id, kind, queue, subject, attempt, max_attempts, request_id, dispatched_at)
-           select $3, $4, $5, $1, $6, spent.attempts, spent.attempts + $7, $8,
+           insert into jobs (id, tenant_id, kind, queue, subject, attempt, attempts_before, max_attempts, request_id,
+               dispatched_at)
+           select $3, $4, $5, $1, $6, spent.attempts, spent.attempts, spent.attempts + $7, $8,
                case when (select count(*) from under_way) < $2
                      and (select count(*) from under_way where tenant_id = $4) < $9
                    then now() end
@@ -129,6 +131,8 @@ pub struct Claimed {
     pub kind: Kind,
     pub subject: Uuid,
     pub attempt: i32,
+    /// Attempts at this job, without those of earlier jobs of its subject and those that were handed back.
+    pub tries: i32,
     pub is_last_attempt: bool,
     pub cancel_requested: bool,
     pub request_id: Option<String>,
@@ -147,35 +151,120 @@ pub async fn claim(
     owner: &str,
     lease: Duration,
 ) -> Result<Option<Claimed>> {
-    let row = sqlx::query!(
+    sqlx::query_as!(
+        ClaimedRow,
         r#"update jobs
            set state = 'running', attempt = attempt + 1, lease_owner = $2, lease_until = now() + $3,
-               started_at = now(), stage = null, progress_done = null, progress_total = null
+               started_at = now(), stage = null, progress_done = null, progress_total = null, rate = null
            where id = $1 and attempt < max_attempts
              and (state = 'queued' and run_at <= now() or state = 'running' and lease_until < now())
-           returning tenant_id as "tenant: TenantId", kind, subject, attempt, max_attempts, cancel_requested,
-               request_id, extract(epoch from now() - run_at)::float8 as "waited!""#,
+           returning id as "id: JobId", tenant_id as "tenant: TenantId", kind, subject, attempt, attempts_before,
+               max_attempts, cancel_requested, request_id, extract(epoch from now() - run_at)::float8 as "waited!""#,
         id.0,
         owner,
         interval(lease),
     )
     .fetch_optional(pool)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(Claimed {
-        id,
-        tenant: row.tenant,
-        kind: row
-            .kind
-            .parse()
-            .map_err(|error: crate::jobs::UnknownKind| StoreError::Unreadable(error.to_string()))?,
-        subject: row.subject,
-        attempt: row.attempt,
-        is_last_attempt: row.attempt >= row.max_attempts,
-        cancel_requested: row.cancel_requested,
-        request_id: row.request_id,
-        waited: Duration::try_from_secs_f64(row.waited).unwrap_or_default(),
-    }))
+    .await?
+    .map(Claimed::try_from)
+    .transpose()
+}
+
+/// Takes the job of a queue whose turn it is, of those that a wake-up was sent for.
+///
+/// It is one of the tenant with the fewest jobs running; if several have as few, of the one that was served the
+/// longest ago; and of its jobs the oldest.
+///
+/// A wake-up means: there is one job more to take. As each takes one, none is left over.
+///
+/// # Errors
+/// When the database fails, or the row is from a newer release.
+pub async fn claim_in_turn(
+    pool: &PgPool,
+    queue: Queue,
+    owner: &str,
+    lease: Duration,
+) -> Result<Option<Claimed>> {
+    sqlx::query_as!(
+        ClaimedRow,
+        r#"with busy as materialized (
+               select tenant_id, count(*) as running
+               from jobs where queue = $1 and state = 'running'
+               group by tenant_id
+           ), served as materialized (
+               select tenant_id, (
+                   select started_at from jobs earlier
+                   where earlier.queue = $1 and earlier.tenant_id = waiting.tenant_id and started_at is not null
+                   order by started_at desc
+                   limit 1
+               ) as last_at
+               from (
+                   select distinct tenant_id from jobs
+                   where queue = $1 and state = 'queued' and dispatched_at is not null
+               ) waiting
+           ), next as (
+               select job.id
+               from jobs job
+               left join busy using (tenant_id)
+               left join served using (tenant_id)
+               where job.queue = $1 and job.state = 'queued' and job.dispatched_at is not null
+                 and job.run_at <= now() and job.attempt < job.max_attempts
+               order by coalesce(busy.running, 0), served.last_at nulls first, job.run_at, job.id
+               limit 1
+               for update of job skip locked
+           )
+           update jobs
+           set state = 'running', attempt = attempt + 1, lease_owner = $2, lease_until = now() + $3,
+               started_at = now(), stage = null, progress_done = null, progress_total = null, rate = null
+           from next
+           where jobs.id = next.id
+           returning jobs.id as "id: JobId", tenant_id as "tenant: TenantId", kind, subject, attempt, attempts_before,
+               max_attempts, cancel_requested, request_id, extract(epoch from now() - run_at)::float8 as "waited!""#,
+        queue.as_str(),
+        owner,
+        interval(lease),
+    )
+    .fetch_optional(pool)
+    .await?
+    .map(Claimed::try_from)
+    .transpose()
+}
+
+struct ClaimedRow {
+    id: JobId,
+    tenant: TenantId,
+    kind: String,
+    subject: Uuid,
+    attempt: i32,
+    attempts_before: i32,
+    max_attempts: i32,
+    cancel_requested: bool,
+    request_id: Option<String>,
+    waited: f64,
+}
+
+impl TryFrom<ClaimedRow> for Claimed {
+    type Error = StoreError;
+
+    fn try_from(row: ClaimedRow) -> Result<Self> {
+        Ok(Self {
+            id: row.id,
+            tenant: row.tenant,
+            kind: row
+                .kind
+                .parse()
+                .map_err(|error: crate::jobs::UnknownKind| {
+                    StoreError::Unreadable(error.to_string())
+                })?,
+            subject: row.subject,
+            attempt: row.attempt,
+            tries: row.attempt - row.attempts_before,
+            is_last_attempt: row.attempt >= row.max_attempts,
+            cancel_requested: row.cancel_requested,
+            request_id: row.request_id,
+            waited: Duration::try_from_secs_f64(row.waited).unwrap_or_default(),
+        })
+    }
 }
 
 /// What a renewal has found.
@@ -210,6 +299,15 @@ pub async fn renew(pool: &PgPool, id: JobId, attempt: i32, lease: Duration) -> R
     })
 }
 
+/// How far the stage of a job is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    pub done: i32,
+    pub total: i32,
+    /// Units per second; `None`: it is too early to say.
+    pub rate: Option<f32>,
+}
+
 /// Notes how far a job is.
 ///
 /// # Errors
@@ -219,16 +317,17 @@ pub async fn note_progress(
     id: JobId,
     attempt: i32,
     stage: &str,
-    progress: Option<(i32, i32)>,
+    progress: Option<Progress>,
 ) -> Result<()> {
     sqlx::query!(
-        "update jobs set stage = $3, progress_done = $4, progress_total = $5
+        "update jobs set stage = $3, progress_done = $4, progress_total = $5, rate = $6, progress_at = now()
          where id = $1 and attempt = $2 and state = 'running'",
         id.0,
         attempt,
         stage,
-        progress.map(|(done, _)| done),
-        progress.map(|(_, total)| total),
+        progress.map(|progress| progress.done),
+        progress.map(|progress| progress.total),
+        progress.and_then(|progress| progress.rate),
     )
     .execute(pool)
     .await?;
@@ -258,7 +357,7 @@ pub async fn hold(tx: &mut PgConnection, id: JobId, attempt: i32) -> Result<bool
 /// # Errors
 /// When the database fails.
 pub async fn finish(tx: &mut PgConnection, id: JobId, attempt: i32) -> Result<bool> {
-    close(tx, id, attempt, "done", None).await
+    close(tx, id, attempt, "done", None, None).await
 }
 
 async fn close(
@@ -266,14 +365,17 @@ async fn close(
     id: JobId,
     attempt: i32,
     state: &str,
+    failure: Option<Failure>,
     error: Option<&str>,
 ) -> Result<bool> {
     let closed = sqlx::query!(
-        "update jobs set state = $3, error = $4, finished_at = now(), lease_owner = null, lease_until = null
+        "update jobs
+         set state = $3, failure = $4, error = $5, finished_at = now(), lease_owner = null, lease_until = null
          where id = $1 and attempt = $2 and state = 'running'",
         id.0,
         attempt,
         state,
+        failure.map(Failure::code),
         error,
     )
     .execute(tx)
@@ -324,7 +426,16 @@ impl End {
 /// When the database fails.
 pub async fn end(pool: &PgPool, job: &Claimed, end: End, error: Option<&str>) -> Result<bool> {
     let mut tx = pool.begin().await?;
-    let won = close(&mut tx, job.id, job.attempt, end.job_state(), error).await?;
+    let failure = Some(end.failure());
+    let won = close(
+        &mut tx,
+        job.id,
+        job.attempt,
+        end.job_state(),
+        failure,
+        error,
+    )
+    .await?;
     if won {
         end_subject(&mut tx, job.kind, job.subject, end).await?;
         tx.commit().await?;
@@ -346,6 +457,10 @@ async fn end_subject(tx: &mut PgConnection, kind: Kind, subject: Uuid, end: End)
             )
             .execute(&mut *tx)
             .await?;
+            // Whoever cancels knows.
+            if end != End::Cancelled {
+                super::webhooks::announce(tx, subject, Event::DocumentFailed).await?;
+            }
         }
         Kind::Answer | Kind::Search => {
             sqlx::query!(
@@ -359,7 +474,7 @@ async fn end_subject(tx: &mut PgConnection, kind: Kind, subject: Uuid, end: End)
             .await?;
         }
         Kind::Import => super::imports::end(tx, subject, state, end).await?,
-        Kind::Index | Kind::Purge => {}
+        Kind::Index | Kind::Purge | Kind::Webhook => {}
     }
     Ok(())
 }
@@ -398,7 +513,7 @@ pub async fn hand_back(pool: &PgPool, job: &Claimed) -> Result<bool> {
     let returned = sqlx::query!(
         "update jobs
          set state = 'queued', run_at = now(), dispatched_at = null, lease_owner = null, lease_until = null,
-             max_attempts = max_attempts + 1
+             max_attempts = max_attempts + 1, attempts_before = attempts_before + 1
          where id = $1 and attempt = $2 and state = 'running'",
         job.id.0,
         job.attempt,
@@ -540,7 +655,7 @@ pub async fn recover_expired(pool: &PgPool) -> Result<(u64, Vec<Buried>)> {
     .rows_affected();
     let rows = sqlx::query!(
         r#"update jobs
-           set state = 'dead', finished_at = now(), lease_owner = null, lease_until = null,
+           set state = 'dead', failure = $1, finished_at = now(), lease_owner = null, lease_until = null,
                error = coalesce(error, 'the worker died during each attempt')
            where id in (
                select id from jobs
@@ -548,7 +663,8 @@ pub async fn recover_expired(pool: &PgPool) -> Result<(u64, Vec<Buried>)> {
                limit 100
                for update skip locked
            )
-           returning id as "id: JobId", kind, subject, attempt"#
+           returning id as "id: JobId", kind, subject, attempt"#,
+        Failure::Internal.code()
     )
     .fetch_all(&mut *tx)
     .await?;
@@ -658,11 +774,12 @@ pub async fn forget_finished(pool: &PgPool, age: Duration) -> Result<u64> {
         "delete from questions where id in (
              select id from questions where mode = 'search' and created_at < now() - $1::interval limit 1000
          )",
-        age
+        age.clone()
     )
     .execute(pool)
     .await?;
-    Ok(jobs.rows_affected() + searches.rows_affected())
+    let deliveries = super::webhooks::forget(pool, age).await?;
+    Ok(jobs.rows_affected() + searches.rows_affected() + deliveries)
 }
 
 fn interval(duration: Duration) -> PgInterval {

@@ -12,8 +12,11 @@ pub mod listing;
 pub mod models;
 pub mod questions;
 pub mod removals;
+pub mod retries;
 pub mod search;
 pub mod versions;
+pub mod webhooks;
+pub mod work;
 pub mod workers;
 
 use std::{str::FromStr, time::Duration};

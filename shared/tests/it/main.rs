@@ -5,3 +5,4 @@
 mod ledger;
 mod schema;
 mod streams;
+mod turns;

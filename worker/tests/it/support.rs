@@ -168,6 +168,14 @@ impl Lectern {
         Self::start_in(Place::new().await.unwrap(), arguments).await
     }
 
+    /// The API, where webhooks may lead to this machine.
+    pub(crate) async fn start_with_webhooks() -> Self {
+        let mut place = Place::new().await.unwrap();
+        place.settings.webhook_allow_http = true;
+        place.settings.webhook_allow_private = true;
+        Self::start_in(place, &[]).await
+    }
+
     /// The API on another Redis than the tests' common one.
     pub(crate) async fn start_on(redis: &OwnRedis) -> Self {
         redis.until_up().await;
