@@ -463,12 +463,15 @@ async fn the_settings_of_a_collection_say_how_its_documents_are_cut() {
         .await
         .unwrap();
     assert_eq!(changed.status(), 200);
-    let cut = lectern.add_ready(&own_file("handbook.pdf")).await;
+    let document = own["id"].as_str().unwrap();
+    let path = format!("/api/v1/documents/{document}/reingest");
+    let again = lectern.request("POST", &path).send().await.unwrap();
+    assert_eq!(again.status(), 202);
+    let cut = lectern.settled(document).await;
     assert!(
         cut["chunks"].as_u64() > own["chunks"].as_u64(),
         "{cut} {own}"
     );
-    let document = cut["id"].as_str().unwrap();
     let longest: i32 =
         sqlx::query_scalar("select max(tokens) from chunks where document_id = $1::uuid")
             .bind(document)

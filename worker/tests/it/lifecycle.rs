@@ -289,3 +289,56 @@ async fn an_answer_of_a_deleted_document_keeps_its_text_loses_its_sources_and_is
         (&json!([]), &json!(true))
     );
 }
+
+/// Two sections, each a passage of its own.
+fn notes(second: &str) -> String {
+    let fill =
+        "The pump is driven by a three-phase motor and must never run dry for long. ".repeat(5);
+    format!("# Pumps\n\n{fill}\n\n# Valves\n\n{second} {fill}\n")
+}
+
+#[tokio::test]
+async fn of_a_new_version_only_passages_whose_text_has_changed_are_embedded() {
+    let lectern = Lectern::start().await;
+    let _worker = lectern.worker();
+    let upload = async |text: String| -> Value {
+        let part = multipart::Part::text(text).file_name("notes.md");
+        let response = lectern
+            .request("POST", "/api/v1/documents")
+            .multipart(multipart::Form::new().part("file", part))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 202);
+        let accepted: Value = response.json().await.unwrap();
+        lectern.settled(&id(&accepted)).await
+    };
+    let first = upload(notes("Valve 4 is opened by hand.")).await;
+    assert_eq!(
+        (&first["state"], &first["chunks"]),
+        (&json!("ready"), &json!(2))
+    );
+
+    // Vectors that no model gives: where one turns up again, it was not computed.
+    sqlx::query(
+        "update chunks set embedding = (
+             select array_agg(case place when 1 then 1 else 0 end order by place)::real[]::vector::halfvec
+             from generate_series(1, 384) place
+         )",
+    )
+    .execute(&lectern.place.pool)
+    .await
+    .unwrap();
+    let second = upload(notes("Valve 4 is opened by a motor.")).await;
+    assert_eq!(
+        (&second["id"], &second["version"]),
+        (&first["id"], &json!(2))
+    );
+    let kept: Vec<bool> = sqlx::query_scalar(
+        "select (embedding::vector::real[])[1] = 1 from chunks where version = 2 order by ordinal",
+    )
+    .fetch_all(&lectern.place.pool)
+    .await
+    .unwrap();
+    assert_eq!(kept, [true, false]);
+}

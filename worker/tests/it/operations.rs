@@ -15,8 +15,8 @@ use crate::{
     support::{Lectern, Worker, names, own_file},
 };
 
-/// The processes that a worker has started and not buried.
-fn children(worker: &Worker) -> Vec<Pid> {
+/// The parsers that a worker has started and not buried.
+fn parsers(worker: &Worker) -> Vec<Pid> {
     let parent = worker.pid().to_string();
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     processes
@@ -25,8 +25,9 @@ fn children(worker: &Worker) -> Vec<Pid> {
             // pid (name) state ppid …, and the name may have anything in it.
             let (_, after) = stat.rsplit_once(") ")?;
             let is_child = after.split(' ').nth(1)? == parent;
+            let command = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
             let id = entry.file_name().to_str()?.parse().ok()?;
-            is_child.then_some(Pid::from_raw(id))
+            (is_child && command.contains("parse-child")).then_some(Pid::from_raw(id))
         })
         .collect()
 }
@@ -48,20 +49,20 @@ async fn a_document_is_cancelled_while_it_is_read_and_its_parser_is_gone() {
     let lectern = Lectern::start().await;
     let worker = lectern.worker_with(&[("LECTERN_PARSE_SECONDS_MAX", "3600")]);
     let id = lectern.add(&long_pdf(500)).await;
-    let parser = eventually("a parser", || children(&worker).first().copied()).await;
+    let parser = eventually("a parser", || parsers(&worker).first().copied()).await;
     kill(parser, Signal::SIGSTOP).unwrap();
     let path = format!("/api/v1/documents/{id}");
     lectern
         .poll(&path, |document| document["work"]["stage"] == "parsing")
         .await;
-    assert_eq!(children(&worker), [parser]);
+    assert_eq!(parsers(&worker), [parser]);
 
     let asked = lectern.request("POST", &format!("{path}/cancel"));
     assert_eq!(asked.send().await.unwrap().status(), 200);
     let document = lectern.settled(&id).await;
     assert_eq!(document["state"], "cancelled");
     assert!(document.get("work").is_none(), "{document}");
-    eventually("no parser", || children(&worker).is_empty().then_some(())).await;
+    eventually("no parser", || parsers(&worker).is_empty().then_some(())).await;
     let events = lectern.events(&format!("{path}/events"), None).await;
     let events = events.rest().await;
     assert_eq!(names(&events).last(), Some(&"failed"));

@@ -15,6 +15,7 @@ async fn add(lectern: &Lectern, file: &std::path::Path, password: &str) -> Value
     let part = multipart::Part::bytes(std::fs::read(file).unwrap()).file_name("locked.pdf");
     let form = multipart::Form::new()
         .text("password", password.to_owned())
+        .text("force", "true")
         .part("file", part);
     let request = lectern.request("POST", "/api/v1/documents").multipart(form);
     let response = request.send().await.unwrap();

@@ -135,7 +135,9 @@ fn marks(sheet: &Sheet, line: &Line) -> Vec<[u64; 3]> {
         let rest = format!("{}#{}", &line.text[..range.start], &line.text[range.end..]);
         sayings.push((rest, number - i64::from(sheet.number)));
     }
-    let at_height = |saying| [step - 1, step, step + 1].map(|step| hash(&(saying, step)));
+    let at_height = |saying| {
+        [step.saturating_sub(1), step, step.saturating_add(1)].map(|step| hash(&(saying, step)))
+    };
     sayings.iter().map(at_height).collect()
 }
 

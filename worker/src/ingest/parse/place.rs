@@ -89,16 +89,21 @@ impl Frame {
                 share.clamp(0.0, 1.0) as f32
             }
         };
-        let across = |at: f32| share(at - page.left, page.width());
-        let down = |at: f32| share(page.top - at, page.height());
-        // Files hold boxes that are inside out, too.
-        Shares([
-            across(bounds.left.min(bounds.right)),
-            down(bounds.top.max(bounds.bottom)),
-            across(bounds.left.max(bounds.right)),
-            down(bounds.top.min(bounds.bottom)),
-        ])
+        // Files hold boxes and pages that are inside out, too.
+        let across = ordered(
+            share(bounds.left - page.left, page.width()),
+            share(bounds.right - page.left, page.width()),
+        );
+        let down = ordered(
+            share(page.top - bounds.top, page.height()),
+            share(page.top - bounds.bottom, page.height()),
+        );
+        Shares([across.0, down.0, across.1, down.1])
     }
+}
+
+fn ordered(one: f32, other: f32) -> (f32, f32) {
+    (one.min(other), one.max(other))
 }
 
 #[cfg(test)]
