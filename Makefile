@@ -148,9 +148,9 @@ bench-pickup: services models ## how soon a worker picks up a job
 	cargo bench --locked -p lectern-worker --bench pickup
 
 .PHONY: bench-ingest
-bench-ingest: services models ## how fast documents are read, embedded and stored
+bench-ingest: services models ## how fast documents are read, embedded and stored; FOLDER=… for others, WORKERS=… for several
 	@. .dev/env
-	cargo bench --locked -p lectern-worker --bench ingest
+	cargo bench --locked -p lectern-worker --bench ingest -- $(abspath $(FOLDER)) $(if $(WORKERS),--workers $(WORKERS))
 
 # No figure of speed, hence no build for it: the worker of `cargo build` reads the same text.
 .PHONY: eval-pdf

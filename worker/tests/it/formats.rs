@@ -9,10 +9,11 @@ use crate::support::{Lectern, own_file};
 async fn every_format_is_uploaded_read_and_found() {
     let lectern = Lectern::start().await;
     let _worker = lectern.worker();
-    for (name, media_type, question, answer, heading) in [
+    for (name, media_type, place, question, answer, heading) in [
         (
             "minutes.txt",
             MediaType::Text,
+            "line",
             "Which parking spaces are closed in April?",
             "behind hall 7",
             None,
@@ -20,6 +21,7 @@ async fn every_format_is_uploaded_read_and_found() {
         (
             "guide.md",
             MediaType::Markdown,
+            "line",
             "What does the red lamp of the pump mean?",
             "hotter than 95 degrees",
             Some("When it stalls"),
@@ -27,6 +29,7 @@ async fn every_format_is_uploaded_read_and_found() {
         (
             "garden.html",
             MediaType::Html,
+            "paragraph",
             "Which class grows purple carrots?",
             "7a | Purple carrots",
             Some("What grows where"),
@@ -34,6 +37,7 @@ async fn every_format_is_uploaded_read_and_found() {
         (
             "report.docx",
             MediaType::Docx,
+            "paragraph",
             "How wide are the cracks in the pillar of the bridge?",
             "0.4 millimetres",
             Some("Findings"),
@@ -41,6 +45,7 @@ async fn every_format_is_uploaded_read_and_found() {
         (
             "budget.xlsx",
             MediaType::Xlsx,
+            "People, row",
             "Who keeps the keys to the generator?",
             "Ines Okafor",
             Some("Name | Task"),
@@ -48,6 +53,7 @@ async fn every_format_is_uploaded_read_and_found() {
         (
             "talk.pptx",
             MediaType::Pptx,
+            "Slide 2",
             "What share of the travellers takes a couchette?",
             "61 percent",
             Some("Who travels"),
@@ -55,6 +61,7 @@ async fn every_format_is_uploaded_read_and_found() {
         (
             "tale.epub",
             MediaType::Epub,
+            "The storm",
             "When did the lamps go out in the storm?",
             "ninth night",
             Some("The storm"),
@@ -62,6 +69,7 @@ async fn every_format_is_uploaded_read_and_found() {
         (
             "cities.csv",
             MediaType::Csv,
+            "row",
             "What is the hotel limit in London?",
             "London | 180",
             None,
@@ -69,6 +77,7 @@ async fn every_format_is_uploaded_read_and_found() {
         (
             "records.jsonl",
             MediaType::JsonLines,
+            "record",
             "What are lichens?",
             "fungus and an alga",
             None,
@@ -85,6 +94,8 @@ async fn every_format_is_uploaded_read_and_found() {
         let found: serde_json::Value = found.json().await.unwrap();
         let passage = &found["passages"][0];
         assert_eq!(passage["document_name"], name, "{found}");
+        let at = passage["place"].as_str().unwrap_or_default();
+        assert!(at.starts_with(place), "{name}: {passage}");
         let text = passage["text"].as_str().unwrap();
         assert!(text.contains(answer), "{name}: {text}");
         if let Some(heading) = heading {

@@ -44,6 +44,9 @@ pub(super) fn cuts(
             if cost < cheapest.0 {
                 cheapest = (cost, first);
             }
+            if units[first].begins == Begins::Part {
+                break;
+            }
             if begins_section(units, first) {
                 sections += SECTION_WITHIN;
             }
@@ -81,7 +84,7 @@ fn cut(units: &[Unit], at: usize) -> f64 {
     };
     left_behind
         + match unit.begins {
-            Begins::Paragraph => 0.0,
+            Begins::Part | Begins::Paragraph => 0.0,
             Begins::Sentence => WITHIN_PARAGRAPH,
             Begins::Rest => WITHIN_SENTENCE,
         }

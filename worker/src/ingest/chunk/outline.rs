@@ -34,6 +34,11 @@ impl Outline {
             .push(self.open.iter().map(|&(_, index)| index).collect());
     }
 
+    /// Ends all sections.
+    pub(super) fn leave(&mut self) {
+        self.open.clear();
+    }
+
     /// The innermost open section.
     pub(super) fn current(&self) -> Option<HeadingIndex> {
         self.open.last().map(|&(_, index)| index)

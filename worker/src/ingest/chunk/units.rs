@@ -33,6 +33,8 @@ pub(super) struct Unit {
 /// What a cut before a unit would come before.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Begins {
+    /// A slide, a sheet or a chapter: chunks don't reach over its beginning.
+    Part,
     /// A heading, a paragraph or a row.
     Paragraph,
     Sentence,
@@ -48,6 +50,8 @@ pub(super) struct Units<'a> {
     units: Vec<Unit>,
     /// Paragraphs of which each goes on in the next.
     open: Vec<Piece>,
+    /// The next unit is the first one of a part.
+    begins_part: bool,
 }
 
 impl<'a> Units<'a> {
@@ -63,6 +67,7 @@ impl<'a> Units<'a> {
             outline: Outline::default(),
             units: Vec::new(),
             open: Vec::new(),
+            begins_part: false,
         };
         for index in 0..pages.len() {
             found.page(index)?;
@@ -76,6 +81,13 @@ impl<'a> Units<'a> {
         let page = &pages[index];
         if !self.settings.join_pages || !is_of_a_book(page) {
             self.close()?;
+        }
+        let before = index
+            .checked_sub(1)
+            .and_then(|before| pages[before].label.as_ref());
+        if index > 0 && page.label.as_ref() != before {
+            self.begins_part = true;
+            self.outline.leave();
         }
         let mut open_heading = None;
         for block in blocks(page) {
@@ -267,6 +279,11 @@ impl<'a> Units<'a> {
     }
 
     fn push(&mut self, pieces: Vec<Piece>, tokens: usize, begins: Begins) {
+        let begins = if std::mem::take(&mut self.begins_part) {
+            Begins::Part
+        } else {
+            begins
+        };
         self.units.push(Unit {
             pieces,
             // Marks that the tokenizer drops are units, too: chunks have a bounded number of them.

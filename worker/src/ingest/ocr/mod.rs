@@ -87,7 +87,7 @@ pub async fn read(
     if settings.mode == OcrMode::Off {
         let which = notes::pages(&wanted);
         document.notes.push(format!(
-            "{which}: no text, and text recognition (OCR) is off; set LECTERN_OCR=auto and upload the file again"
+            "{which}: no text, and text recognition (OCR) is off; set LECTERN_OCR=auto and have the document read anew"
         ));
         return Failure::OcrOff;
     }
@@ -101,7 +101,7 @@ pub async fn read(
             if !wanted.is_empty() {
                 let which = notes::pages(&wanted);
                 document.notes.push(format!(
-                    "{which}: no text, and text recognition (OCR) is not available: {advice}, and upload the file again"
+                    "{which}: no text, and text recognition (OCR) is not available: {advice}, and have the document read anew"
                 ));
             }
             return Failure::OcrUnavailable;
