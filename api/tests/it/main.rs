@@ -318,6 +318,12 @@ async fn another_tenant_sees_and_touches_nothing() {
         .await
         .unwrap();
 
+    let zip = [b"PK\x05\x06".to_vec(), vec![0; 18]].concat();
+    let form = multipart::Form::new().part("file", multipart::Part::bytes(zip));
+    let made = api.request("POST", "/api/v1/imports").multipart(form);
+    let made: Value = made.send().await.unwrap().json().await.unwrap();
+    let import = made["id"].as_str().unwrap();
+
     let other = TenantId::fresh();
     sqlx::query("insert into tenants (id, name) values ($1, 'other')")
         .bind(other.0)
@@ -354,6 +360,8 @@ async fn another_tenant_sees_and_touches_nothing() {
         ("DELETE", format!("/api/v1/jobs/{dead}")),
         ("GET", format!("/api/v1/webhooks/{webhook}/deliveries")),
         ("DELETE", format!("/api/v1/webhooks/{webhook}")),
+        ("GET", format!("/api/v1/imports/{import}")),
+        ("POST", format!("/api/v1/imports/{import}/cancel")),
     ] {
         problem(
             api.request_with(&key, method, &path).send().await.unwrap(),
@@ -362,6 +370,16 @@ async fn another_tenant_sees_and_touches_nothing() {
         )
         .await;
     }
+    let path = format!("/api/v1/documents/{document}");
+    let change = api
+        .request_with(&key, "PATCH", &path)
+        .json(&json!({"title": "Theirs"}));
+    problem(change.send().await.unwrap(), 404, "not_found").await;
+    let form = multipart::Form::new().part("file", multipart::Part::bytes(pdf()));
+    let replace = api
+        .request_with(&key, "PUT", &format!("{path}/file"))
+        .multipart(form);
+    problem(replace.send().await.unwrap(), 404, "not_found").await;
     let list: Value = api
         .request_with(&key, "GET", "/api/v1/documents")
         .send()
