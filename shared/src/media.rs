@@ -93,9 +93,9 @@ impl MediaType {
         if text.as_deref().is_some_and(is_html) {
             return Some(Self::Html);
         }
-        // Some PDFs have junk before their header; and texts may well speak of one.
-        let is_named_text = named.is_some_and(Self::is_text);
-        if has_pdf_header(head) && !(is_named_text && text.is_some()) {
+        // Some PDFs have junk before their header; and texts, programs among them, may well speak of one.
+        let is_named_otherwise = named != Some(Self::Pdf) && file_name.contains('.');
+        if has_pdf_header(head) && !(is_named_otherwise && text.is_some()) {
             return Some(Self::Pdf);
         }
         // RTF and PostScript are letters, too, but nothing to read.
@@ -272,6 +272,8 @@ mod tests {
         assert_eq!(detect(&far, "a.pdf"), Some(MediaType::Text));
         let about = b"A PDF begins with %PDF-1.4.";
         assert_eq!(detect(about, "about.md"), Some(MediaType::Markdown));
+        assert_eq!(detect(about, "about.py"), Some(MediaType::Text));
+        assert_eq!(detect(about, "about.pdf"), Some(MediaType::Pdf));
     }
 
     #[test]

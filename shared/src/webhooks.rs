@@ -53,7 +53,7 @@ pub struct BodyData {
     pub id: DocumentId,
     pub name: String,
     pub collection: String,
-    /// `ready`, or `failed`; `ready` when a new version failed and searches see the one before.
+    /// `ready` or `failed`: of the newest version, whatever searches see.
     pub state: String,
     /// The version that searches see; 0: none.
     pub version: i32,

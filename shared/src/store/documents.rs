@@ -1,4 +1,4 @@
-//! Documents: what was uploaded, and which version of it searches see. How they come to be is in [`super::versions`],
+//! Documents: what was uploaded, and which version of it searches see. How they come to be is in [`mod@super::versions`],
 //! how they are listed in [`super::listing`].
 
 use chrono::{DateTime, Utc};

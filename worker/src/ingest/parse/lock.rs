@@ -56,10 +56,10 @@ pub(super) fn lock_in() -> Result<Locks, LockError> {
     })
 }
 
-/// What [`lock_in`] gives on this machine. It is tried on a thread of its own, which ends locked in.
+/// What `lock_in` gives on this machine. It is tried on a thread of its own, which ends locked in.
 ///
 /// # Errors
-/// As [`lock_in`]: parsers would fail likewise.
+/// As `lock_in`: parsers would fail likewise.
 pub fn locks_here() -> Result<Locks, LockError> {
     let trial = thread::Builder::new()
         .name("locks".to_owned())
