@@ -23,6 +23,9 @@ mod upload;
 mod webhooks;
 mod work;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 pub use auth::fresh_key;
 
 use std::time::Duration;

@@ -20,11 +20,10 @@ use std::{
 };
 
 use clap::Parser;
-use lectern_api::{config as api_config, state::AppState};
-use lectern_shared::{store, testing::Place};
+use lectern_api::testing;
+use lectern_shared::testing::Place;
 use reqwest::{Client, multipart};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 struct Worker(Child);
 
@@ -174,26 +173,10 @@ static MOST: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0)
 #[tokio::main]
 async fn main() {
     let place = Place::new().await.unwrap();
-    store::keys::ensure_development_key(&place.pool)
+    let api = testing::start(testing::settings(&[]), &place)
         .await
         .unwrap();
-    let fixed = [
-        "lectern-api",
-        "serve",
-        "--database-url=unused",
-        "--redis-url=unused",
-        "--blobs=unused",
-    ];
-    let api_config::Command::Serve(settings) = api_config::Cli::parse_from(fixed).command else {
-        unreachable!()
-    };
-    let stop = CancellationToken::new();
-    let state = AppState::connect(settings.api, &place.settings, None, stop.clone())
-        .await
-        .unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}/api/v1", listener.local_addr().unwrap());
-    tokio::spawn(lectern_api::serve(listener, state, stop));
+    let base = format!("http://{}/api/v1", api.address);
 
     let arguments = Arguments::parse();
     let cores = std::thread::available_parallelism().unwrap().get();

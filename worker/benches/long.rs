@@ -18,12 +18,11 @@ use std::{
 };
 
 use clap::Parser;
-use lectern_api::{config as api_config, state::AppState};
-use lectern_shared::{store, testing::Place};
+use lectern_api::testing;
+use lectern_shared::testing::Place;
 use lopdf::{Dictionary, Document, Object, Stream, dictionary};
 use reqwest::{Client, multipart};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 #[derive(Parser)]
 struct Arguments {
@@ -140,26 +139,10 @@ async fn main() {
     let pages = Arguments::parse().pages;
     let file = pdf(pages);
     let place = Place::new().await.unwrap();
-    store::keys::ensure_development_key(&place.pool)
+    let api = testing::start(testing::settings(&[]), &place)
         .await
         .unwrap();
-    let fixed = [
-        "lectern-api",
-        "serve",
-        "--database-url=unused",
-        "--redis-url=unused",
-        "--blobs=unused",
-    ];
-    let api_config::Command::Serve(settings) = api_config::Cli::parse_from(fixed).command else {
-        unreachable!()
-    };
-    let stop = CancellationToken::new();
-    let state = AppState::connect(settings.api, &place.settings, None, stop.clone())
-        .await
-        .unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}/api/v1", listener.local_addr().unwrap());
-    tokio::spawn(lectern_api::serve(listener, state, stop));
+    let base = format!("http://{}/api/v1", api.address);
     let worker = Worker(
         Command::new(env!("CARGO_BIN_EXE_lectern-worker"))
             .arg("run")

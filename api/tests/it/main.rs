@@ -6,11 +6,7 @@ mod lifecycle;
 
 use std::net::SocketAddr;
 
-use clap::Parser;
-use lectern_api::{
-    config::{Cli, Command},
-    state::AppState,
-};
+use lectern_api::testing;
 use lectern_shared::{
     ids::{CollectionId, TenantId},
     store::keys,
@@ -19,7 +15,6 @@ use lectern_shared::{
 use reqwest::{Client, RequestBuilder, Response, multipart};
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 struct Api {
@@ -35,30 +30,14 @@ impl Api {
     }
 
     async fn start_in(place: Place, arguments: &[&str]) -> Self {
-        let fixed = [
-            "lectern-api",
-            "serve",
-            "--database-url=unused",
-            "--redis-url=unused",
-            "--blobs=unused",
-        ];
-        let Command::Serve(settings) = Cli::parse_from(fixed.iter().chain(arguments)).command
-        else {
-            unreachable!("it is `serve`")
-        };
-        keys::ensure_development_key(&place.pool).await.unwrap();
-        let stop = CancellationToken::new();
-        let state = AppState::connect(settings.api, &place.settings, None, stop.clone())
+        let api = testing::start(testing::settings(arguments), &place)
             .await
             .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(lectern_api::serve(listener, state, stop.clone()));
         Self {
             place,
             client: Client::new(),
-            address,
-            stop,
+            address: api.address,
+            stop: api.stop,
         }
     }
 

@@ -10,12 +10,11 @@ use std::{
 use clap::Parser;
 use eventsource_stream::Eventsource;
 use futures::{Stream, StreamExt};
-use lectern_api::{config as api_config, state::AppState};
-use lectern_shared::{store, testing::Place};
+use lectern_api::testing;
+use lectern_shared::testing::Place;
 use lectern_worker::models::{ModelSettings, Quantization, Runtime};
 use reqwest::{Client, RequestBuilder, Response, multipart};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// Longer than anything takes on a busy machine; a test that gets here has failed.
@@ -185,33 +184,14 @@ impl Lectern {
     }
 
     async fn start_in(mut place: Place, arguments: &[&str]) -> Self {
-        let fixed = [
-            "lectern-api",
-            "serve",
-            "--database-url=unused",
-            "--redis-url=unused",
-            "--blobs=unused",
-        ];
-        let cli = api_config::Cli::parse_from(fixed.iter().chain(arguments));
-        let api_config::Command::Serve(settings) = cli.command else {
-            unreachable!("it is `serve`")
-        };
+        let settings = testing::settings(arguments);
         place.settings.job_attempts_max = settings.store.job_attempts_max;
-        let stop = CancellationToken::new();
-        store::keys::ensure_development_key(&place.pool)
-            .await
-            .unwrap();
-        let state = AppState::connect(settings.api, &place.settings, None, stop.clone())
-            .await
-            .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(lectern_api::serve(listener, state, stop.clone()));
+        let api = testing::start(settings, &place).await.unwrap();
         Self {
             place,
             client: Client::new(),
-            address,
-            stop,
+            address: api.address,
+            stop: api.stop,
         }
     }
 
