@@ -152,6 +152,11 @@ bench-ingest: services models ## how fast documents are read, embedded and store
 	@. .dev/env
 	cargo bench --locked -p lectern-worker --bench ingest -- $(abspath $(FOLDER)) $(if $(WORKERS),--workers $(WORKERS))
 
+.PHONY: eval
+eval: services models ## how well and how fast passages are found, on collections with known answers; ARGUMENTS=… narrows it
+	@. .dev/env
+	cargo bench --locked -p lectern-worker --bench eval -- $(ARGUMENTS)
+
 # No figure of speed, hence no build for it: the worker of `cargo build` reads the same text.
 .PHONY: eval-pdf
 eval-pdf: setup models ## how good the text of PDFs is, against known texts; FOLDER=… for others, TEXTS=… to keep ours

@@ -53,6 +53,8 @@ pub(crate) struct DocumentView {
     pages: Option<i32>,
     chunks: Option<i32>,
     notes: Vec<String>,
+    /// ISO 639-1
+    language: Option<String>,
     failure: Option<FailureReport>,
     /// Absent while nothing is under way.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +85,7 @@ impl From<Document> for DocumentView {
             pages: document.pages,
             chunks: document.chunks,
             notes: document.notes,
+            language: document.language,
             failure: document.failure.as_deref().map(FailureReport::from_code),
             work: None,
             created_at: document.created_at,

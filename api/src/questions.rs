@@ -152,6 +152,8 @@ pub(crate) struct QuestionView {
     usage: Option<Value>,
     timings: Option<Value>,
     confidence: Option<f32>,
+    /// Of the question, as ISO 639-1.
+    language: Option<String>,
     cached: Option<bool>,
     /// A document that it was made from was deleted or replaced since.
     outdated: Option<bool>,
@@ -181,6 +183,7 @@ pub(crate) async fn show(
         usage: question.usage,
         timings: question.timings,
         confidence: question.confidence,
+        language: question.language,
         cached: question.cached,
         outdated: question.outdated,
         filter: question.filter,

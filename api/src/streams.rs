@@ -312,6 +312,7 @@ impl Story {
             timings: question.timings.unwrap_or_default(),
             confidence: question.confidence,
             cached: question.cached.unwrap_or_default(),
+            language: question.language,
         };
         events.push(sse(name::DONE, &done));
         events

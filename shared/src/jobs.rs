@@ -77,10 +77,12 @@ pub enum Kind {
     Import,
     /// Tell a tenant's webhook.
     Webhook,
+    /// Keep the lexicon of a collection complete, and its segments few.
+    Lexicon,
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ingest,
         Self::Answer,
         Self::Search,
@@ -88,6 +90,7 @@ impl Kind {
         Self::Purge,
         Self::Import,
         Self::Webhook,
+        Self::Lexicon,
     ];
 
     #[must_use]
@@ -100,6 +103,7 @@ impl Kind {
             Self::Purge => "purge",
             Self::Import => "import",
             Self::Webhook => "webhook",
+            Self::Lexicon => "lexicon",
         }
     }
 
@@ -108,7 +112,7 @@ impl Kind {
         match self {
             Self::Ingest | Self::Import => Queue::Ingest,
             Self::Answer | Self::Search => Queue::Question,
-            Self::Index | Self::Purge => Queue::Maintenance,
+            Self::Index | Self::Purge | Self::Lexicon => Queue::Maintenance,
             Self::Webhook => Queue::Webhook,
         }
     }

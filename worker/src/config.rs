@@ -5,11 +5,15 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use lectern_shared::{
     config::{LogSettings, StoreSettings},
-    store::collections::{CollectionSettings, Ocr},
+    store::{
+        collections::{CollectionSettings, Ocr},
+        search::Fusion,
+    },
 };
 
 use crate::{
     ingest::{chunk::ChunkSettings, ocr::Languages, parse::ParseLimits},
+    lexical::Parameters,
     models::{ModelSettings, Quantization, Runtime},
 };
 
@@ -29,6 +33,51 @@ pub enum Command {
     Import(Box<ImportCommand>),
     /// Find files, rows and jobs that have lost each other; ends with 1 if there were any, and with 2 if it can't look
     Doctor(Box<DoctorCommand>),
+    /// Measure how well questions with known answers find their passages, part by part of the search
+    Evaluate(Box<EvaluateCommand>),
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct EvaluateCommand {
+    /// Questions with what should be found: a JSON object a line, such as
+    /// {"question": "…", "relevant": [{"document": "manual.pdf", "pages": [12, 13]}]}
+    #[arg(long)]
+    pub set: PathBuf,
+    /// The collection that is searched
+    #[arg(long, default_value = "default")]
+    pub collection: String,
+    /// Which parts of the search, each by itself
+    #[arg(long, value_delimiter = ',', default_value = "words,vectors,fused")]
+    pub variants: Vec<Variant>,
+    /// Ask only the first so many
+    #[arg(long)]
+    pub limit: Option<usize>,
+    /// Also write the table to this file, as JSON
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+    #[command(flatten)]
+    pub settings: RunSettings,
+}
+
+/// Parts of the search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Variant {
+    /// BM25 alone
+    Words,
+    /// Cosine similarity alone
+    Vectors,
+    /// Both
+    Fused,
+}
+
+impl Variant {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Words => "words",
+            Self::Vectors => "vectors",
+            Self::Fused => "fused",
+        }
+    }
 }
 
 #[derive(Args, Clone, Debug)]
@@ -81,6 +130,8 @@ pub struct RunSettings {
     pub ocr: OcrSettings,
     #[command(flatten)]
     pub embedding: EmbeddingSettings,
+    #[command(flatten)]
+    pub search: SearchSettings,
     #[command(flatten)]
     pub answer: AnswerSettings,
     #[command(flatten)]
@@ -278,6 +329,50 @@ pub enum GeneratorKind {
     Extractive,
     /// Any server that speaks OpenAI's chat completions
     Openai,
+}
+
+/// How passages are found.
+#[derive(Args, Clone, Debug)]
+pub struct SearchSettings {
+    /// Candidates that words and vectors bring in, each
+    #[arg(long, env = "LECTERN_SEARCH_CANDIDATES", default_value_t = 100)]
+    pub candidates: u32,
+    /// What similarity counts beside the words, from 0 (words alone) to 1 (vectors alone)
+    #[arg(long, env = "LECTERN_SEARCH_VECTOR_WEIGHT", default_value_t = 0.8)]
+    pub vector_weight: f32,
+    /// BM25's k1: how soon further occurrences of a word stop counting
+    #[arg(long, env = "LECTERN_BM25_K1", default_value_t = 1.2)]
+    pub bm25_k1: f32,
+    /// BM25's b: how much long passages are held back, from 0 to 1
+    #[arg(long, env = "LECTERN_BM25_B", default_value_t = 0.75)]
+    pub bm25_b: f32,
+    /// What a word counts that stands there as it was asked for, beside its stem
+    #[arg(long, env = "LECTERN_BM25_EXACT_WEIGHT", default_value_t = 0.25)]
+    pub exact_word_weight: f32,
+    /// Chunks up to which all vectors are compared; of more the HNSW index finds the nearest
+    #[arg(long, env = "LECTERN_SEARCH_EXACT_CHUNKS_MAX", default_value_t = 5000)]
+    pub exact_chunks_max: u32,
+    /// Neighbours that are kept while the HNSW index is searched: more find better and take longer
+    #[arg(long, env = "LECTERN_HNSW_EF_SEARCH", default_value_t = 150)]
+    pub hnsw_ef_search: u32,
+    /// Vectors that a search of the HNSW index looks at, at the most, for those that a filter lets through
+    #[arg(long, env = "LECTERN_HNSW_SCAN_MAX", default_value_t = 20000)]
+    pub hnsw_scan_max: u32,
+}
+
+impl SearchSettings {
+    pub(crate) fn bm25(&self) -> Parameters {
+        Parameters {
+            k1: self.bm25_k1,
+            b: self.bm25_b,
+        }
+    }
+
+    pub(crate) fn fusion(&self) -> Fusion {
+        Fusion {
+            vector_weight: self.vector_weight,
+        }
+    }
 }
 
 /// How answers are made.

@@ -3,8 +3,8 @@
 use lectern_shared::{jobs::Kind, store::jobs::Claimed};
 
 use crate::{
-    answer, context::Context, error::JobError, import, index, ingest, purge, report::Report,
-    webhook,
+    answer, context::Context, error::JobError, import, index, ingest, lexical, purge,
+    report::Report, webhook,
 };
 
 /// Does the job. Handlers can be called from a test without a queue, may be run twice, and may be dropped at any
@@ -22,5 +22,6 @@ pub(crate) async fn handle(
         Kind::Purge => purge::purge(context, job).await,
         Kind::Import => import::import(context, job, report).await,
         Kind::Webhook => webhook::deliver(context, job).await,
+        Kind::Lexicon => lexical::upkeep::keep(context, job).await,
     }
 }

@@ -16,9 +16,11 @@ mod transport;
 
 mod answer;
 pub mod doctor;
+pub mod evaluate;
 pub mod import;
 mod index;
 pub mod ingest;
+mod lexical;
 pub mod models;
 mod purge;
 mod webhook;
@@ -67,6 +69,7 @@ pub async fn run(settings: RunSettings, stop: CancellationToken) -> Result<()> {
 
     tell_locks()?;
     ingest::announce(&context.settings).await;
+    lexical::upkeep::request_missing(&context).await?;
 
     let mut tasks = JoinSet::new();
     let bells = listener::start(&context, &runner, &mut tasks, stop.clone())?;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use lectern_shared::{metrics, shutdown, telemetry};
 use lectern_worker::{
-    config::{Cli, Command, DoctorCommand, ImportCommand, RunSettings},
+    config::{Cli, Command, DoctorCommand, EvaluateCommand, ImportCommand, RunSettings},
     ingest::{ocr, parse},
 };
 use tracing::info;
@@ -33,6 +33,7 @@ fn command(command: Command) -> Result<ExitCode> {
         Command::Run(settings) => run(*settings).map(|()| ExitCode::SUCCESS),
         Command::Import(command) => import(*command).map(|()| ExitCode::SUCCESS),
         Command::Doctor(command) => examine(*command),
+        Command::Evaluate(command) => evaluate(*command).map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -48,6 +49,13 @@ async fn examine(command: DoctorCommand) -> Result<ExitCode> {
     telemetry::install(&command.log)?;
     let found = lectern_worker::doctor::run(command).await?;
     Ok(ExitCode::from(u8::from(found > 0)))
+}
+
+#[tokio::main]
+async fn evaluate(command: EvaluateCommand) -> Result<()> {
+    telemetry::install(&command.settings.log)?;
+    let stop = shutdown::on_signal()?;
+    lectern_worker::evaluate::run(command, stop).await
 }
 
 #[tokio::main]

@@ -17,7 +17,7 @@ use rand::Rng;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::context::Context;
+use crate::{context::Context, lexical::upkeep};
 
 /// Housekeeping that need not be done every time.
 const TIDY_EVERY: Duration = Duration::from_secs(10);
@@ -92,6 +92,7 @@ async fn sweep(context: &Context) -> Result<(), StoreError> {
 
 async fn tidy(context: &Context) -> Result<(), StoreError> {
     jobs::forget_finished(&context.pool, context.settings.worker.jobs_kept()).await?;
+    upkeep::request_stale(context).await?;
     let depths = jobs::depths(&context.pool).await?;
     for queue in Queue::ALL {
         for state in ["queued", "running", "dead"] {

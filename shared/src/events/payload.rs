@@ -142,6 +142,10 @@ pub struct Timings {
     /// From the question being due to a worker taking it.
     pub queued_ms: f64,
     pub embed_ms: f64,
+    /// The words' search, most of it while the question is embedded.
+    #[serde(default)]
+    pub words_ms: f64,
+    /// Of the vectors' search and the fusion.
     pub search_ms: f64,
     /// From a worker taking the question to the first token.
     pub first_token_ms: f64,
@@ -157,6 +161,9 @@ pub struct AnswerDone {
     pub timings: Value,
     pub confidence: Option<f32>,
     pub cached: bool,
+    /// What the question is written in, as ISO 639-1, as far as that can be told.
+    #[serde(default)]
+    pub language: Option<String>,
 }
 
 /// The end of an ingest.

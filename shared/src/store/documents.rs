@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     Result,
     jobs::{self, Claimed, Enqueued, Limits, NewJob},
-    removals, versions,
+    lexicon, removals, versions,
 };
 use crate::{
     ids::{CollectionId, DocumentId, JobId, TenantId},
@@ -68,6 +68,8 @@ pub struct Document {
     pub pages: Option<i32>,
     pub chunks: Option<i32>,
     pub notes: Vec<String>,
+    /// What most of the visible version is written in, as ISO 639-1; null: not told apart.
+    pub language: Option<String>,
     pub failure: Option<String>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -79,7 +81,7 @@ pub async fn find(pool: &PgPool, tenant: TenantId, id: DocumentId) -> Result<Opt
     Ok(sqlx::query_as!(
         Document,
         r#"select document.id as "id: DocumentId", collection.name as collection, document.name, title, source_url,
-               metadata, media_type, bytes, sha256, state, version, wanted, pages, chunks, notes, failure,
+               metadata, media_type, bytes, sha256, state, version, wanted, pages, chunks, notes, language, failure,
                document.created_at, updated_at
            from documents document
            join versions newest on newest.document_id = document.id and newest.number = document.wanted
@@ -177,6 +179,7 @@ pub async fn delete(
     request_id: Option<&str>,
 ) -> Result<Option<Vec<JobId>>> {
     let mut tx = pool.begin().await?;
+    lexicon::wait_for_merge(&mut tx, id).await?;
     // Jobs before documents, as everywhere: an ingest that runs locks them in this order, too.
     // What waits need not begin, and what runs is told to stop.
     let running = sqlx::query_scalar!(
@@ -212,6 +215,7 @@ pub async fn delete(
     .fetch_all(&mut *tx)
     .await?;
     outdate_answers(&mut tx, id, None).await?;
+    lexicon::retire(&mut tx, id, None, None).await?;
     sqlx::query!("delete from documents where id = $1", id.0)
         .execute(&mut *tx)
         .await?;
@@ -330,6 +334,10 @@ pub async fn begin_ingest(pool: &PgPool, job: &Claimed) -> Result<Option<ForInge
 
 /// Drops what an ingest that did not come to its end has written.
 pub(super) async fn drop_unfinished(tx: &mut PgConnection, document: Uuid) -> Result<()> {
+    let visible = sqlx::query_scalar!("select version from documents where id = $1", document)
+        .fetch_optional(&mut *tx)
+        .await?;
+    lexicon::retire(tx, DocumentId(document), None, visible).await?;
     sqlx::query!(
         "delete from chunks using documents document
          where document.id = $1 and chunks.document_id = document.id and chunks.version > document.version",
@@ -354,14 +362,16 @@ pub struct Completion<'a> {
     pub pages: i32,
     pub chunks: i32,
     pub notes: &'a [String],
+    /// What most of it is written in, as ISO 639-1.
+    pub language: Option<&'a str>,
     /// Build the vector index if it is missing.
     pub request_index: bool,
 }
 
 /// Makes the new version visible.
 ///
-/// It becomes the current one, the old one's rows leave, and the job is done, all in one transaction; the job that
-/// builds the vector index comes with it when that was asked for.
+/// It becomes the current one, the old one's rows leave, and the job is done, all in one transaction; the jobs that
+/// build the vector index, if that was asked for, and that merge the lexicon's segments, if they are many, come with it.
 /// `None`: the lease is lost, the document deleted or a newer version wanted, and nothing has changed.
 ///
 /// # Errors
@@ -372,7 +382,7 @@ pub async fn complete_ingest(
     document: &ForIngest,
     completion: &Completion<'_>,
     limits: &Limits,
-) -> Result<Option<Option<Enqueued>>> {
+) -> Result<Option<Vec<Enqueued>>> {
     let version = document.version;
     let mut tx = pool.begin().await?;
     if !jobs::finish(&mut tx, job.id, job.attempt).await? {
@@ -410,6 +420,8 @@ pub async fn complete_ingest(
     .execute(&mut *tx)
     .await?;
     outdate_answers(&mut tx, document.id, Some(version)).await?;
+    lexicon::show(&mut tx, document.id, version, completion.language).await?;
+    let upkeep = lexicon::request_if_many(&mut tx, document, limits).await?;
     versions::drop_others(
         &mut tx,
         document.id,
@@ -424,5 +436,5 @@ pub async fn complete_ingest(
         None
     };
     tx.commit().await?;
-    Ok(Some(index))
+    Ok(Some(index.into_iter().chain(upkeep).collect()))
 }

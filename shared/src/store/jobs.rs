@@ -474,7 +474,7 @@ async fn end_subject(tx: &mut PgConnection, kind: Kind, subject: Uuid, end: End)
             .await?;
         }
         Kind::Import => super::imports::end(tx, subject, state, end).await?,
-        Kind::Index | Kind::Purge | Kind::Webhook => {}
+        Kind::Index | Kind::Purge | Kind::Webhook | Kind::Lexicon => {}
     }
     Ok(())
 }

@@ -115,7 +115,8 @@ pub async fn list(
     // Put together, so that each order can use its index: one statement for all of them could use none.
     let mut query: QueryBuilder<Postgres> = QueryBuilder::new(
         "select document.id, collection.name as collection, document.name, title, source_url, metadata, media_type,
-             bytes, sha256, state, version, wanted, pages, chunks, notes, failure, document.created_at, updated_at
+             bytes, sha256, state, version, wanted, pages, chunks, notes, language, failure, document.created_at,
+             updated_at
          from documents document
          join versions newest on newest.document_id = document.id and newest.number = document.wanted
          join collections collection on collection.id = document.collection_id

@@ -8,6 +8,7 @@ pub mod imports;
 pub mod index;
 pub mod jobs;
 pub mod keys;
+pub mod lexicon;
 pub mod listing;
 pub mod models;
 pub mod questions;

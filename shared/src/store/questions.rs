@@ -125,6 +125,8 @@ pub struct NewAnswer<'a> {
     pub usage: Value,
     pub timings: Value,
     pub confidence: Option<f32>,
+    /// Of the question, as ISO 639-1.
+    pub language: Option<&'a str>,
 }
 
 /// Stores an answer with its sources, numbered from 1, and ends the job, in one transaction. False: the lease is lost
@@ -154,8 +156,8 @@ pub async fn complete(
     }
     if let Some(answer) = answer {
         sqlx::query!(
-            "insert into answers (question_id, tenant_id, text, generator, usage, timings, confidence)
-             values ($1, $2, $3, $4, $5, $6, $7)",
+            "insert into answers (question_id, tenant_id, text, generator, usage, timings, confidence, language)
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
             job.subject,
             job.tenant.0,
             answer.text,
@@ -163,6 +165,7 @@ pub async fn complete(
             answer.usage,
             answer.timings,
             answer.confidence,
+            answer.language,
         )
         .execute(&mut *tx)
         .await?;
@@ -222,6 +225,8 @@ pub struct Question {
     pub usage: Option<Value>,
     pub timings: Option<Value>,
     pub confidence: Option<f32>,
+    /// What it is written in, as ISO 639-1.
+    pub language: Option<String>,
     pub cached: Option<bool>,
     pub outdated: Option<bool>,
     pub filter: Option<Value>,
@@ -234,8 +239,8 @@ pub async fn find(pool: &PgPool, tenant: TenantId, id: QuestionId) -> Result<Opt
         Question,
         r#"select question.id as "id: QuestionId", collection.name as collection, question.text, state, background,
                failure, question.created_at, finished_at, answer.text as "answer?", generator as "generator?",
-               usage as "usage?", timings as "timings?", confidence, cached as "cached?", outdated as "outdated?",
-               filter
+               usage as "usage?", timings as "timings?", confidence, language, cached as "cached?",
+               outdated as "outdated?", filter
            from questions question
            join collections collection on collection.id = question.collection_id
            left join answers answer on answer.question_id = question.id

@@ -276,7 +276,7 @@ async fn revive_subject(tx: &mut PgConnection, kind: Kind, subject: Uuid) -> Res
         .execute(tx)
         .await?
         .rows_affected(),
-        Kind::Index | Kind::Purge => 1,
+        Kind::Index | Kind::Purge | Kind::Lexicon => 1,
     };
     Ok(reset == 1)
 }

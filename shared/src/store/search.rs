@@ -1,10 +1,10 @@
-//! Retrieval: vectors and words, fused by reciprocal rank in one statement.
+//! Retrieval: the nearest vectors and the best matches of words, fused in one statement.
 
 use pgvector::HalfVector;
 use serde_json::Value;
-use sqlx::{PgPool, types::Json};
+use sqlx::{PgConnection, PgPool, types::Json};
 
-use super::{Result, chunks::Span};
+use super::{Result, chunks::Span, lexicon::Match};
 use crate::ids::{CollectionId, DocumentId, TenantId};
 
 /// What to look for.
@@ -12,12 +12,39 @@ use crate::ids::{CollectionId, DocumentId, TenantId};
 pub struct Query<'a> {
     pub tenant: TenantId,
     pub collection: CollectionId,
-    pub text: &'a str,
     /// Of the active model's dimensions, normalised to length 1.
     pub embedding: &'a [f32],
-    pub passages_max: u32,
+    /// What the words of the question have found, best first; empty: search by vectors alone.
+    pub matches: &'a [Match],
     /// Only documents whose metadata contain this JSON object.
     pub filter: Option<&'a Value>,
+    pub vectors: Vectors,
+    pub fusion: Fusion,
+    pub passages_max: u32,
+}
+
+/// How the nearest vectors are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vectors {
+    /// Not at all.
+    Off,
+    /// All of them are compared: for few, of a small collection or left by a filter.
+    Exact { candidates: u32 },
+    /// By the HNSW index, which goes on until it has enough that the filter lets through.
+    Approximate {
+        candidates: u32,
+        /// Neighbours that are kept while the graph is searched: more find better and take longer.
+        ef_search: u32,
+        /// Vectors that are looked at, at the most.
+        scan_max: u32,
+    },
+}
+
+/// How the two rankings become one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fusion {
+    /// What similarity counts, from 0 to 1; the words count the rest.
+    pub vector_weight: f32,
 }
 
 /// A retrieved chunk.
@@ -28,79 +55,128 @@ pub struct Passage {
     pub document_name: String,
     pub document_title: Option<String>,
     pub version: i32,
+    pub ordinal: i32,
     pub page_first: i32,
     pub page_last: i32,
     pub spans: Json<Vec<Span>>,
     pub heading: Option<String>,
     pub place: Option<String>,
     pub text: String,
-    /// The sum of reciprocal ranks, at most 2/61.
+    pub tokens: i32,
+    /// From 0 to 1; comparable within one search.
     pub score: f64,
     /// Cosine similarity to the question, from -1 to 1.
     pub similarity: f64,
+    /// BM25; 0: no word of the question is in it, or too many others are better.
+    pub words_score: f64,
 }
-
-/// Candidates that each of the two rankings brings in.
-const CANDIDATES: i64 = 50;
-
-/// The constant of reciprocal rank fusion, from Cormack, Clarke and Büttcher (SIGIR 2009).
-const FUSION_K: i64 = 60;
 
 /// The best passages, best first. Only complete versions are seen.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn passages(pool: &PgPool, query: &Query<'_>) -> Result<Vec<Passage>> {
+    let Vectors::Approximate {
+        ef_search,
+        scan_max,
+        ..
+    } = query.vectors
+    else {
+        let mut connection = pool.acquire().await?;
+        return fused(&mut connection, query).await;
+    };
+    let mut tx = pool.begin().await?;
+    // Plain HNSW takes its ef_search nearest and then applies the filter: of a rare one nothing would be left. Strict
+    // order isn't needed, since all candidates are sorted once more.
+    sqlx::query!(
+        "select set_config(name, value, true)
+         from (values ('hnsw.ef_search', $1), ('hnsw.max_scan_tuples', $2), ('hnsw.iterative_scan', 'relaxed_order'))
+             as setting (name, value)",
+        ef_search.to_string(),
+        scan_max.to_string(),
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let found = fused(&mut tx, query).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+/// Similarity and the words' scores are each brought to 0 … 1, from the least that they can be to the most that they are
+/// among the candidates, and added with their weights: Bruch, Gai and Ingber, "An Analysis of Fusion Functions for
+/// Hybrid Retrieval" (2023). A candidate of the words alone has its similarity all the same; one of the vectors alone
+/// counts as one that no word is in.
+async fn fused(connection: &mut PgConnection, query: &Query<'_>) -> Result<Vec<Passage>> {
+    let (exact, nearest) = match query.vectors {
+        Vectors::Off => (0, 0),
+        Vectors::Exact { candidates } => (candidates, 0),
+        Vectors::Approximate { candidates, .. } => (0, candidates),
+    };
+    let documents: Vec<_> = query.matches.iter().map(|found| found.document.0).collect();
+    let versions: Vec<i32> = query.matches.iter().map(|found| found.version).collect();
+    let ordinals: Vec<i32> = query.matches.iter().map(|found| found.ordinal).collect();
+    let scores: Vec<f32> = query.matches.iter().map(|found| found.score).collect();
     Ok(sqlx::query_as!(
         Passage,
-        r#"with dense as (
-               select chunk.id, chunk.embedding <=> $3::halfvec as distance
+        r#"with exact as (
+               select chunk.id
                from chunks chunk
                join documents document on document.id = chunk.document_id and document.version = chunk.version
-               where chunk.tenant_id = $1 and chunk.collection_id = $2
-                 and ($8::jsonb is null or document.metadata @> $8)
-               order by chunk.embedding <=> $3::halfvec
-               limit $5
-           ), wanted as materialized (
-               -- Any word may match: people ask in sentences. Both forms, as in chunks.lexemes.
-               select (nullif(replace(plainto_tsquery('english', $4)::text, '&', '|'), '')::tsquery
-                       || nullif(replace(plainto_tsquery('simple', $4)::text, '&', '|'), '')::tsquery) as words
-           ), lexical as (
-               select chunk.id, ts_rank_cd(chunk.lexemes, wanted.words, 1) as rank
-               from wanted, chunks chunk
+               where $5::bigint > 0 and chunk.tenant_id = $1 and chunk.collection_id = $2
+                 and ($4::jsonb is null or document.metadata @> $4)
+               -- The sum keeps the planner from the HNSW index.
+               order by (chunk.embedding <=> $3::halfvec) + 0
+               limit $5::bigint
+           ), nearest as (
+               select chunk.id
+               from chunks chunk
                join documents document on document.id = chunk.document_id and document.version = chunk.version
-               where chunk.tenant_id = $1 and chunk.collection_id = $2 and chunk.lexemes @@ wanted.words
-                 and ($8::jsonb is null or document.metadata @> $8)
-               order by rank desc, chunk.id
-               limit $5
-           ), fused as (
-               select id, sum(1.0::float8 / ($6::bigint + place)) as score
-               from (
-                   select id, row_number() over (order by distance, id) as place from dense
-                   union all
-                   select id, row_number() over (order by rank desc, id) as place from lexical
-               ) ranked
-               group by id
-               order by score desc, id
-               limit $7
+               where $6::bigint > 0 and chunk.tenant_id = $1 and chunk.collection_id = $2
+                 and ($4::jsonb is null or document.metadata @> $4)
+               order by chunk.embedding <=> $3::halfvec
+               limit $6::bigint
+           ), worded as (
+               select chunk.id, matched.score
+               from unnest($7::uuid[], $8::int[], $9::int[], $10::real[])
+                   as matched (document_id, version, ordinal, score)
+               join documents document on document.id = matched.document_id and document.version = matched.version
+               join chunks chunk
+                   on chunk.document_id = matched.document_id and chunk.version = matched.version
+                   and chunk.ordinal = matched.ordinal
+               where document.tenant_id = $1 and document.collection_id = $2
+           ), candidates as materialized (
+               select chunk.id, 1 - (chunk.embedding <=> $3::halfvec) as similarity,
+                   coalesce(worded.score, 0)::float8 as words_score
+               from (select id from exact union select id from nearest union select id from worded) found
+               join chunks chunk on chunk.id = found.id
+               left join worded on worded.id = found.id
+           ), scored as (
+               select id, similarity, words_score,
+                   $11::float8 * (similarity + 1) / greatest(max(similarity) over () + 1, 1e-6)
+                   + (1 - $11::float8) * coalesce(words_score / nullif(max(words_score) over (), 0), 0) as score
+               from candidates
            )
            select chunk.id as chunk, document.id as "document: DocumentId", document.name as document_name,
-               document.title as document_title, chunk.version, page_first, page_last,
-               spans as "spans: Json<Vec<Span>>", heading, place, text, fused.score as "score!",
-               1 - (chunk.embedding <=> $3::halfvec) as "similarity!"
-           from fused
-           join chunks chunk on chunk.id = fused.id
+               document.title as document_title, chunk.version, chunk.ordinal, page_first, page_last,
+               spans as "spans: Json<Vec<Span>>", heading, place, text, tokens, best.score as "score!",
+               best.similarity as "similarity!", best.words_score as "words_score!"
+           from (select * from scored order by score desc, id limit $12) best
+           join chunks chunk on chunk.id = best.id
            join documents document on document.id = chunk.document_id
-           order by fused.score desc, chunk.id"#,
+           order by best.score desc, best.id"#,
         query.tenant.0,
         query.collection.0,
         HalfVector::from_f32_slice(query.embedding) as _,
-        query.text,
-        CANDIDATES,
-        FUSION_K,
-        i64::from(query.passages_max),
         query.filter,
+        i64::from(exact),
+        i64::from(nearest),
+        &documents,
+        &versions,
+        &ordinals,
+        &scores,
+        f64::from(query.fusion.vector_weight),
+        i64::from(query.passages_max),
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?)
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod ledger;
+mod lexicon;
 mod schema;
 mod streams;
 mod turns;

@@ -10,7 +10,6 @@
     reason = "a measurement's output, and it ends at the first error"
 )]
 
-mod product;
 mod scores;
 mod set;
 mod vectors;
@@ -52,9 +51,6 @@ struct Arguments {
     headings: Vec<Switch>,
     #[arg(long, value_delimiter = ',', default_value = "on")]
     join_pages: Vec<Switch>,
-    /// Also search as the product does: vectors and words, in PostgreSQL
-    #[arg(long)]
-    fused: bool,
     /// Embed everything anew
     #[arg(long)]
     fresh: bool,
@@ -121,10 +117,6 @@ async fn main() {
             );
         };
         row("vectors", &by_vectors(&set, &questions, &chunks, &embedded));
-        if arguments.fused {
-            let found = product::search(&set, &questions, &chunks, &embedded, vectors.identity());
-            row("fused", &found.await);
-        }
     }
     println!(
         "\ncut in {:.2} s; {} texts embedded in {:.1} s, {:.1} CPU seconds",

@@ -23,8 +23,11 @@ use lectern_shared::{
 use serde_json::Value;
 use tracing::info;
 
-pub(crate) use self::generate::Generator;
-use self::{generate::Output, retrieve::Retrieved};
+use self::generate::Output;
+pub(crate) use self::{
+    generate::Generator,
+    retrieve::{Ask, Parts, Retrieved, retrieve},
+};
 use crate::{context::Context, error::JobError, report::Report};
 
 pub(crate) async fn answer(
@@ -38,7 +41,7 @@ pub(crate) async fn answer(
     };
 
     report.stage("retrieving").await;
-    let found = retrieve::retrieve(context, &question).await?;
+    let found = retrieve(context, &(&question).into()).await?;
     show(&found.passages, report).await;
 
     report.stage("generating").await;
@@ -53,6 +56,7 @@ pub(crate) async fn answer(
     let timings = Timings {
         queued_ms: job.waited.as_secs_f64() * 1000.0,
         embed_ms: found.embed_ms,
+        words_ms: found.words_ms,
         search_ms: found.search_ms,
         first_token_ms: since_begin(first_token_at.unwrap_or_else(Instant::now)),
         total_ms: since_begin(Instant::now()),
@@ -72,6 +76,7 @@ pub(crate) async fn answer(
         // Not before it is calibrated: a number that means nothing misleads.
         confidence: None,
         cached: false,
+        language: found.language.map(|language| language.code().to_owned()),
     };
     let answer = NewAnswer {
         text: &text,
@@ -79,6 +84,7 @@ pub(crate) async fn answer(
         usage: done.usage.clone(),
         timings: done.timings.clone(),
         confidence: done.confidence,
+        language: done.language.as_deref(),
     };
     if !questions::complete(&context.pool, job, Some(&answer), &sources(&found)).await? {
         return Err(JobError::LeaseLost);
@@ -101,7 +107,7 @@ pub(crate) async fn search(
     let Some(question) = begin(context, job, report).await? else {
         return Ok(());
     };
-    let found = retrieve::retrieve(context, &question).await?;
+    let found = retrieve(context, &(&question).into()).await?;
     show(&found.passages, report).await;
     if !questions::complete(&context.pool, job, None, &[]).await? {
         return Err(JobError::LeaseLost);

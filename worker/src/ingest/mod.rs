@@ -20,6 +20,7 @@ use lectern_shared::{
         documents::{self, Completion, ForIngest},
         index,
         jobs::Claimed,
+        lexicon::{self, ChunkText},
     },
 };
 use tracing::info;
@@ -32,7 +33,12 @@ pub(crate) use self::{
     chunk::{collapse, sentences},
     read::announce,
 };
-use crate::{context::Context, error::JobError, report::Report};
+use crate::{
+    context::Context,
+    error::JobError,
+    lexical::{self, Language},
+    report::Report,
+};
 
 /// Pages that are written together.
 const PAGES_WINDOW: usize = 200;
@@ -60,8 +66,18 @@ pub(crate) async fn ingest(
     report.stage("embedding").await;
     store_pages(context, job, &document, &parsed).await?;
     embed::embed_and_store(context, job, &document, &chunks, report).await?;
+    let language = store_words(context, job, &document, &chunks).await?;
 
-    complete(context, job, &document, &parsed, chunks.len(), report).await
+    complete(
+        context,
+        job,
+        &document,
+        &parsed,
+        chunks.len(),
+        language,
+        report,
+    )
+    .await
 }
 
 async fn chunk(
@@ -111,12 +127,40 @@ async fn store_pages(
     Ok(())
 }
 
+/// Writes what a search by words needs, and says what most of the document is written in.
+async fn store_words(
+    context: &Context,
+    job: &Claimed,
+    document: &ForIngest,
+    chunks: &[Chunk],
+) -> Result<Option<Language>, JobError> {
+    if chunks.is_empty() {
+        return Ok(None);
+    }
+    let texts: Vec<ChunkText> = chunks
+        .iter()
+        .map(|chunk| ChunkText {
+            heading: chunk.heading.clone(),
+            text: chunk.text.clone(),
+        })
+        .collect();
+    let usual = lexical::upkeep::usual_language(&context.pool, document.collection).await?;
+    let (segment, language) = tokio::task::spawn_blocking(move || lexical::index(&texts, usual))
+        .await
+        .map_err(JobError::transient)?;
+    if !lexicon::insert(&context.pool, job, document, &segment).await? {
+        return Err(JobError::LeaseLost);
+    }
+    Ok(language)
+}
+
 async fn complete(
     context: &Context,
     job: &Claimed,
     document: &ForIngest,
     parsed: &ParsedDocument,
     chunk_count: usize,
+    language: Option<Language>,
     report: &mut Report,
 ) -> Result<(), JobError> {
     let index_min = i64::from(context.settings.worker.index_chunks_min);
@@ -134,13 +178,14 @@ async fn complete(
         pages: done.pages,
         chunks: done.chunks,
         notes: &done.notes,
+        language: language.map(Language::code),
         request_index,
     };
-    let index_job = documents::complete_ingest(pool, job, document, &completion, &context.limits)
+    let upkeep = documents::complete_ingest(pool, job, document, &completion, &context.limits)
         .await?
         .ok_or(JobError::LeaseLost)?;
-    if let Some(index_job) = index_job {
-        context.wake(index_job).await;
+    for job in upkeep {
+        context.wake(job).await;
     }
     info!(
         pages = done.pages,

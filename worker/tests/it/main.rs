@@ -21,3 +21,4 @@ mod spine;
 mod streams;
 mod tidy;
 mod webhooks;
+mod words;

@@ -497,6 +497,7 @@ async fn a_worker_that_has_lost_its_lease_changes_nothing() {
             .unwrap()
     );
     let completion = documents::Completion {
+        language: None,
         title: None,
         pages: 1,
         chunks: 0,

@@ -15,7 +15,7 @@ use lectern_shared::{
 };
 use lectern_worker::config::{
     AnswerSettings, Cli as WorkerCli, DoctorSettings, EmbeddingSettings, ImportSettings,
-    OcrSettings, ParseSettings, WorkerSettings,
+    OcrSettings, ParseSettings, SearchSettings, WorkerSettings,
 };
 
 const CRATES: [&str; 3] = ["shared", "api", "worker"];
@@ -244,6 +244,7 @@ fn the_example_of_the_settings_is_what_the_programs_read() {
             "A worker: the embedding model",
             settings::<EmbeddingSettings>(),
         ),
+        ("A worker: search", settings::<SearchSettings>()),
         ("A worker: answers", settings::<AnswerSettings>()),
     ];
     let mut wanted = "# The settings of Lectern, with their defaults. `lectern-api serve --help` and `lectern-worker run --help` say \
