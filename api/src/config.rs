@@ -90,6 +90,22 @@ pub struct ApiSettings {
     /// Passages per question or search, at the most
     #[arg(long, env = "LECTERN_PASSAGES_MAX", default_value_t = 20)]
     pub passages_max: u16,
+    /// Questions of a conversation, at the most
+    #[arg(long, env = "LECTERN_CONVERSATION_TURNS_MAX", default_value_t = 100)]
+    pub conversation_turns_max: u32,
+    /// FAQs of a collection, at the most
+    #[arg(long, env = "LECTERN_FAQS_MAX", default_value_t = 1000)]
+    pub faqs_max: u32,
+    /// Characters of a FAQ's answer, at the most
+    #[arg(long, env = "LECTERN_FAQ_ANSWER_CHARS_MAX", default_value_t = 8000)]
+    pub faq_answer_chars_max: usize,
+    /// Characters of a comment on an answer, at the most
+    #[arg(
+        long,
+        env = "LECTERN_FEEDBACK_COMMENT_CHARS_MAX",
+        default_value_t = 2000
+    )]
+    pub feedback_comment_chars_max: usize,
     /// Webhooks of a tenant, at the most
     #[arg(long, env = "LECTERN_WEBHOOKS_MAX", default_value_t = 10)]
     pub webhooks_max: u32,

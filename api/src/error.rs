@@ -86,7 +86,9 @@ impl ApiError {
             Self::Store(StoreError::QueueFull) => StatusCode::TOO_MANY_REQUESTS,
             Self::UnsupportedType | Self::NotAZip => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UploadTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Conflict(_) | Self::NothingToRetry => StatusCode::CONFLICT,
+            Self::Conflict(_)
+            | Self::NothingToRetry
+            | Self::Store(StoreError::ConversationFull) => StatusCode::CONFLICT,
             Self::TooManyStreams | Self::NoWorker | Self::TookTooLong | Self::Events(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -123,6 +125,11 @@ impl ApiError {
                 "queue_full",
                 "Too much is waiting",
                 "So much of yours is waiting that no more is taken. Try again when some of it is done.".into(),
+            ),
+            Self::Store(StoreError::ConversationFull) => (
+                "conversation_full",
+                "The conversation is full",
+                "It has as many questions as LECTERN_CONVERSATION_TURNS_MAX allows, or was deleted just now. Begin another one with POST /api/v1/conversations.".into(),
             ),
             Self::EmptyFile => ("empty_file", "Empty file", Failure::EmptyFile.message().into()),
             Self::UploadTooSlow => ("upload_too_slow", "Upload stalled", "No bytes came for too long. Check the connection and upload the file again.".into()),

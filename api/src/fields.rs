@@ -95,9 +95,14 @@ pub(crate) fn title(raw: &str) -> Result<String> {
 
 /// A link that is shown to people: to a page, and nothing that a browser would run.
 pub(crate) fn source_url(raw: &str) -> Result<String> {
+    url(raw, "source_url")
+}
+
+/// An address that people can follow.
+pub(crate) fn url(raw: &str, field: &str) -> Result<String> {
     let refused = || {
         ApiError::Invalid(format!(
-            "The field `source_url` is an address that begins with http:// or https://, of up to {URL_CHARS_MAX} \
+            "The field `{field}` is an address that begins with http:// or https://, of up to {URL_CHARS_MAX} \
              characters."
         ))
     };

@@ -8,6 +8,7 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
+use chrono::{DateTime, Utc};
 use lectern_shared::{
     metrics,
     store::{self, workers},
@@ -26,6 +27,17 @@ pub(crate) struct Report {
     workers: Check,
     /// What the vectors are made with.
     model: Option<String>,
+    /// The model that they are being made with anew, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reindex: Option<Reindex>,
+}
+
+#[derive(Serialize)]
+struct Reindex {
+    model: String,
+    passages_done: i64,
+    passages_total: i64,
+    since: DateTime<Utc>,
 }
 
 #[derive(Serialize)]
@@ -65,11 +77,12 @@ pub(crate) async fn ready(State(state): State<AppState>) -> (StatusCode, &'stati
 
 /// Everything with its state and version. 200 when questions can be answered, that is, with a worker alive.
 pub(crate) async fn report(State(state): State<AppState>) -> (StatusCode, Json<Report>) {
-    let (postgres, redis, workers, model) = tokio::join!(
+    let (postgres, redis, workers, model, reindex) = tokio::join!(
         postgres(&state),
         redis(&state),
         workers(&state),
-        model(&state)
+        model(&state),
+        reindex(&state)
     );
     let ready = postgres.ok && redis.ok && workers.ok;
     let (code, status) = if ready {
@@ -84,6 +97,7 @@ pub(crate) async fn report(State(state): State<AppState>) -> (StatusCode, Json<R
         redis,
         workers,
         model,
+        reindex,
     };
     (code, Json(report))
 }
@@ -144,6 +158,17 @@ async fn workers(state: &AppState) -> Check {
 async fn model(state: &AppState) -> Option<String> {
     let current = tokio::time::timeout(PATIENCE, store::models::current(&state.pool)).await;
     Some(current.ok()?.ok()??.to_string())
+}
+
+async fn reindex(state: &AppState) -> Option<Reindex> {
+    let progress = tokio::time::timeout(PATIENCE, store::reindex::progress(&state.pool)).await;
+    let progress = progress.ok()?.ok()??;
+    Some(Reindex {
+        model: progress.model.to_string(),
+        passages_done: progress.done,
+        passages_total: progress.total,
+        since: progress.since,
+    })
 }
 
 pub(crate) async fn metrics(State(state): State<AppState>) -> Result<impl IntoResponse, ApiError> {

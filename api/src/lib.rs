@@ -10,7 +10,10 @@ mod routes;
 pub mod state;
 
 mod collections;
+mod conversations;
 mod documents;
+mod faqs;
+mod feedback;
 mod health;
 mod imports;
 mod jobs;
@@ -19,6 +22,7 @@ mod page;
 mod questions;
 mod search;
 mod streams;
+mod unanswered;
 mod upload;
 mod webhooks;
 mod work;

@@ -10,11 +10,14 @@ use chrono::{DateTime, Utc};
 use lectern_shared::{
     events::{
         EventId,
-        payload::{Source, Status},
+        payload::{FaqUsed, Source, Status},
     },
     failure::FailureReport,
-    ids::{QuestionId, TenantId},
-    store::questions::{self, Mode, NewQuestion},
+    ids::{CollectionId, ConversationId, QuestionId, TenantId},
+    store::{
+        conversations,
+        questions::{self, Mode, NewQuestion, NextTurn},
+    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,6 +26,7 @@ use tracing::info;
 use crate::{
     auth::Caller,
     collections,
+    conversations::MISSING,
     error::{ApiError, Result},
     extract::{self, Path, QuestionText},
     fields,
@@ -43,6 +47,8 @@ pub(crate) struct Ask {
     pub(crate) background: bool,
     /// Only documents whose metadata contain this object.
     pub(crate) filter: Option<Value>,
+    /// The conversation that it is the next question of.
+    pub(crate) conversation_id: Option<ConversationId>,
 }
 
 /// Passages that an answer is made from, unless the question says otherwise.
@@ -58,7 +64,7 @@ pub(crate) async fn create(
 ) -> Result<QuestionId> {
     let text = QuestionText::new(&ask.question, state.settings.question_chars_max)?;
     let passages_max = extract::passages(ask.passages, PASSAGES, state.settings.passages_max)?;
-    let collection = collections::resolve(state, tenant, ask.collection.as_deref()).await?;
+    let collection = collection(state, tenant, ask).await?;
     let filter = ask.filter.clone();
     let filter = filter
         .map(|filter| fields::metadata(filter, "filter"))
@@ -73,6 +79,10 @@ pub(crate) async fn create(
         passages_max,
         background: ask.background,
         filter: filter.as_ref(),
+        conversation: ask.conversation_id.map(|conversation| NextTurn {
+            conversation,
+            turns_max: state.settings.conversation_turns_max,
+        }),
     };
     let job = questions::create(&state.pool, &question, Some(request), &state.limits).await?;
     state.wake(job).await;
@@ -80,9 +90,30 @@ pub(crate) async fn create(
     Ok(id)
 }
 
+/// The one that is named; in a conversation that of the conversation, and no other.
+async fn collection(state: &AppState, tenant: TenantId, ask: &Ask) -> Result<CollectionId> {
+    let named = ask.collection.as_deref();
+    let Some(conversation) = ask.conversation_id else {
+        return collections::resolve(state, tenant, named).await;
+    };
+    let its = conversations::collection(&state.pool, tenant, conversation)
+        .await?
+        .ok_or(MISSING)?;
+    if named.is_some() && collections::resolve(state, tenant, named).await? != its {
+        return Err(ApiError::Invalid(
+            "This conversation is about another collection. Leave out the field `collection`, or begin another \
+             conversation."
+                .into(),
+        ));
+    }
+    Ok(its)
+}
+
 #[derive(Serialize)]
 pub(crate) struct Accepted {
     id: QuestionId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation_id: Option<ConversationId>,
     state: &'static str,
     /// Where the answer arrives.
     events: String,
@@ -118,6 +149,7 @@ pub(crate) async fn ask(
     } else {
         let accepted = Accepted {
             id,
+            conversation_id: ask.conversation_id,
             state: "queued",
             events: format!("{location}/events"),
         };
@@ -155,9 +187,19 @@ pub(crate) struct QuestionView {
     /// Of the question, as ISO 639-1.
     language: Option<String>,
     cached: Option<bool>,
+    /// The documents don't answer; the sources are the nearest passages.
+    abstained: Option<bool>,
+    /// The FAQ that is the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    faq: Option<FaqUsed>,
     /// A document that it was made from was deleted or replaced since.
     outdated: Option<bool>,
     filter: Option<Value>,
+    conversation_id: Option<ConversationId>,
+    /// Its place in the conversation, from 1.
+    turn: Option<i32>,
+    /// What it was taken for, if it was a follow-up.
+    standalone_question: Option<String>,
     created_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
 }
@@ -185,8 +227,13 @@ pub(crate) async fn show(
         confidence: question.confidence,
         language: question.language,
         cached: question.cached,
+        abstained: question.abstained,
+        faq: question.faq.map(|faq| faq.0),
         outdated: question.outdated,
         filter: question.filter,
+        conversation_id: question.conversation,
+        turn: question.turn,
+        standalone_question: question.standalone_question,
         created_at: question.created_at,
         finished_at: question.finished_at,
     }))

@@ -10,11 +10,11 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    collections, documents,
+    collections, conversations, documents,
     error::{self, ApiError, Result},
-    health, imports, jobs, listing, observe, page, questions, search,
+    faqs, feedback, health, imports, jobs, listing, observe, page, questions, search,
     state::AppState,
-    streams, upload, webhooks,
+    streams, unanswered, upload, webhooks,
 };
 
 pub(crate) fn router(state: AppState) -> Router {
@@ -47,6 +47,14 @@ pub(crate) fn router(state: AppState) -> Router {
             "/api/v1/questions/{id}",
             get(questions::show).delete(questions::cancel),
         )
+        .route(
+            "/api/v1/questions/{id}/feedback",
+            get(feedback::show).post(feedback::rate).put(feedback::rate),
+        )
+        .route("/api/v1/feedback", get(feedback::list))
+        .route("/api/v1/unanswered", get(unanswered::list))
+        .route("/api/v1/unanswered/{id}", delete(unanswered::dismiss))
+        .route("/api/v1/unanswered/{id}/faq", post(unanswered::to_faq))
         .route("/api/v1/imports/{id}", get(imports::show))
         .route("/api/v1/imports/{id}/cancel", post(imports::cancel))
         .route("/api/v1/search", post(search::search))
@@ -57,6 +65,22 @@ pub(crate) fn router(state: AppState) -> Router {
         .route(
             "/api/v1/collections/{name}",
             get(collections::show).patch(collections::change),
+        )
+        .route(
+            "/api/v1/conversations",
+            get(conversations::list).post(conversations::create),
+        )
+        .route(
+            "/api/v1/conversations/{id}",
+            get(conversations::show).delete(conversations::delete),
+        )
+        .route(
+            "/api/v1/collections/{name}/faqs",
+            get(faqs::list).post(faqs::create),
+        )
+        .route(
+            "/api/v1/collections/{name}/faqs/{id}",
+            get(faqs::show).put(faqs::replace).delete(faqs::delete),
         )
         .route("/api/v1/health", get(health::report))
         .route("/api/v1/health/live", get(health::live))

@@ -35,6 +35,10 @@ pub(crate) struct Search {
 #[derive(Serialize)]
 pub(crate) struct Found {
     passages: Vec<Source>,
+    /// How likely it is that they answer the question, from 0 to 1.
+    confidence: Option<f32>,
+    /// What the confidence is made of.
+    signals: Option<Value>,
 }
 
 /// `POST /api/v1/search`
@@ -56,6 +60,7 @@ pub(crate) async fn search(
         passages,
         background: false,
         filter,
+        conversation_id: None,
     };
     let id = questions::create(&state, caller.tenant, &request, Mode::Search, &ask).await?;
     match tokio::time::timeout(state.settings.search_timeout(), wait(&state, id)).await {
@@ -77,9 +82,16 @@ async fn wait(state: &AppState, id: QuestionId) -> Result<Found> {
         };
         match event.name.as_str() {
             name::SOURCES => {
-                let Sources { sources } =
-                    serde_json::from_str(&event.data).map_err(|_| ApiError::NoWorker)?;
-                return Ok(Found { passages: sources });
+                let Sources {
+                    sources,
+                    confidence,
+                    signals,
+                } = serde_json::from_str(&event.data).map_err(|_| ApiError::NoWorker)?;
+                return Ok(Found {
+                    passages: sources,
+                    confidence,
+                    signals,
+                });
             }
             name::FAILED => {
                 let failure = serde_json::from_str::<FailureReport>(&event.data).ok();

@@ -294,12 +294,21 @@ impl Story {
     }
 
     fn retell(&self, question: Question, sources: Vec<questions::Source>) -> Vec<SseResult> {
-        let mut events = Vec::with_capacity(4);
+        let mut events = Vec::with_capacity(5);
         if self.told {
             events.push(sse(name::RESET, &Empty {}));
         }
-        let sources = sources.into_iter().map(Source::from).collect();
-        events.push(sse(name::SOURCES, &Sources { sources }));
+        let sources: Vec<_> = sources.into_iter().map(Source::from).collect();
+        let cited = sources.iter().filter(|source| source.cited == Some(true));
+        let cited = cited.map(|source| source.number).collect();
+        if question.standalone_question.is_some() {
+            let status = Status {
+                standalone_question: question.standalone_question,
+                ..Status::stage("rewriting")
+            };
+            events.push(sse(name::STATUS, &status));
+        }
+        events.push(sse(name::SOURCES, &Sources::from(sources)));
         events.push(sse(
             name::TOKEN,
             &Token {
@@ -313,6 +322,9 @@ impl Story {
             confidence: question.confidence,
             cached: question.cached.unwrap_or_default(),
             language: question.language,
+            cited,
+            abstained: question.abstained.unwrap_or_default(),
+            faq: question.faq.map(|faq| faq.0),
         };
         events.push(sse(name::DONE, &done));
         events

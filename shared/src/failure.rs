@@ -84,9 +84,15 @@ failures! {
     ZipTooBig = "zip_too_big", false,
         "This zip unpacks to more than this server accepts. Split it, or raise LECTERN_IMPORT_UNPACKED_BYTES_MAX.";
     GeneratorUnavailable = "generator_unavailable", true,
-        "The answer generator did not respond. Ask again in a moment; if it stays so, check LECTERN_OPENAI_BASE_URL.";
+        "The answer generator can't be reached or failed. Ask again in a moment; if it stays so, check LECTERN_OPENAI_BASE_URL and the server's log.";
+    GeneratorBusy = "generator_busy", true,
+        "The answer generator has too much to do, or the quota of its key is used up. Ask again in a minute; if it stays so, look at the quota of LECTERN_OPENAI_API_KEY.";
+    GeneratorTimedOut = "generator_timed_out", true,
+        "The answer generator took longer than allowed. Ask again in a moment; if it stays so, use a faster model, or raise LECTERN_GENERATOR_TIMEOUT_SECONDS and LECTERN_GENERATOR_SECONDS_MAX.";
+    GeneratorEmpty = "generator_empty", true,
+        "The answer generator ended without an answer. Ask again or in other words; for a model that thinks first, raise LECTERN_ANSWER_TOKENS_MAX.";
     GeneratorRefused = "generator_refused", false,
-        "The answer generator refused the request. Check LECTERN_OPENAI_MODEL and LECTERN_OPENAI_API_KEY.";
+        "The answer generator refused the request. Check LECTERN_OPENAI_MODEL and LECTERN_OPENAI_API_KEY, and that the model can take LECTERN_CONTEXT_TOKENS_MAX.";
     WebhookAddress = "webhook_address", true,
         "The name of this webhook's URL leads to a private address. Use a public one, or set LECTERN_WEBHOOK_ALLOW_PRIVATE.";
     WebhookUnreachable = "webhook_unreachable", true,

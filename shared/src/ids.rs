@@ -47,6 +47,7 @@ id!(
 );
 id!(DocumentId);
 id!(QuestionId);
+id!(ConversationId);
 id!(
     /// A zip whose files are to become documents.
     ImportId
@@ -61,6 +62,13 @@ id!(
     /// One thing that one webhook is told.
     DeliveryId
 );
+
+id!(FaqId);
+id!(
+    /// Equal and similar questions that the documents didn't answer.
+    UnansweredId
+);
+id!(FeedbackId);
 
 /// The tenant that exists from the first migration on.
 pub const DEFAULT_TENANT: TenantId =

@@ -79,10 +79,12 @@ pub enum Kind {
     Webhook,
     /// Keep the lexicon of a collection complete, and its segments few.
     Lexicon,
+    /// Embed the question of a FAQ.
+    Faq,
 }
 
 impl Kind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ingest,
         Self::Answer,
         Self::Search,
@@ -91,6 +93,7 @@ impl Kind {
         Self::Import,
         Self::Webhook,
         Self::Lexicon,
+        Self::Faq,
     ];
 
     #[must_use]
@@ -104,6 +107,7 @@ impl Kind {
             Self::Import => "import",
             Self::Webhook => "webhook",
             Self::Lexicon => "lexicon",
+            Self::Faq => "faq",
         }
     }
 
@@ -111,7 +115,8 @@ impl Kind {
     pub fn queue(self) -> Queue {
         match self {
             Self::Ingest | Self::Import => Queue::Ingest,
-            Self::Answer | Self::Search => Queue::Question,
+            // As short as a search; behind the build of an index it might wait for minutes.
+            Self::Answer | Self::Search | Self::Faq => Queue::Question,
             Self::Index | Self::Purge | Self::Lexicon => Queue::Maintenance,
             Self::Webhook => Queue::Webhook,
         }

@@ -9,6 +9,7 @@ pub mod jobs;
 pub mod media;
 pub mod names;
 pub mod webhooks;
+pub mod wording;
 
 // Where things are kept.
 pub mod blobs;

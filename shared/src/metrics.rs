@@ -49,8 +49,21 @@ metrics! {
     counter Count PAGES = "lectern_pages_total": "Pages read from documents";
     gauge Count PARSER_LOCKS = "lectern_parser_locks": "What keeps the parsers of this worker in besides limits, by lock: the version of Landlock, 1 for seccomp; 0 where the kernel lacks it";
     counter Count CHUNKS = "lectern_chunks_total": "Chunks stored";
+    histogram Seconds RERANK_DURATION = "lectern_rerank_duration_seconds": "How long putting a search's passages into their final order takes, by reranker";
+    counter Count RERANK_BUDGET_EXHAUSTED = "lectern_rerank_budget_exhausted_total": "Questions of whose candidates some were not reached in the time that reranking has, by reranker";
     counter Count ANSWER_TOKENS = "lectern_answer_tokens_total": "Tokens of answers, by generator and direction";
+    counter Count CITATIONS = "lectern_answer_citations_total": "Citations in answers by generator and outcome: kept, or removed since no such passage was given";
+    counter Count ANSWERS_UNCITED = "lectern_answers_uncited_total": "Answers from passages that cite none of them, by generator";
+    counter Count GENERATOR_RETRIES = "lectern_generator_retries_total": "Requests to the generator's server that were made again";
+    counter Count REWRITES = "lectern_question_rewrites_total": "Follow-up questions by how they were made to stand alone: rewritten, or joined with the question before";
     histogram Seconds FIRST_TOKEN = "lectern_answer_first_token_seconds": "From a question being asked to the first token of its answer, by generator";
+
+    counter Count ANSWERS = "lectern_answers_total": "Answers, by origin: generated, cache, faq, or abstained when the documents don't answer";
+    counter Count CACHE_LOOKUPS = "lectern_cache_lookups_total": "Questions looked up in the semantic cache, by outcome: hit, miss, guarded (similar, but of another number, name or negation) or stale (changed while it was copied)";
+    histogram Seconds CACHE_SAVED = "lectern_cache_saved_seconds": "What a cached answer took longer when it was made";
+    counter Count CACHE_SAVED_TOKENS = "lectern_cache_saved_tokens_total": "Tokens that cached answers took when they were made, by direction";
+    counter Count FAQ_MATCHES = "lectern_faq_matches_total": "Questions answered with a FAQ, by match: equal or similar";
+    counter Count FEEDBACK = "lectern_feedback_total": "Ratings of answers, by rating";
 
     counter Count EMBEDDING_REUSED = "lectern_embedding_reused_total": "Passages whose text had a vector already";
     counter Count EMBEDDING_TOKENS = "lectern_embedding_tokens_total": "Tokens that went through the embedding model";

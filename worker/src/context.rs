@@ -1,5 +1,7 @@
 //! What every handler may use.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use lectern_shared::{
     blobs::Blobs,
@@ -22,9 +24,14 @@ use uuid::Uuid;
 use crate::{
     answer::Generator,
     config::RunSettings,
+    error::JobError,
     models::{EmbedderHandle, TokenCounter},
+    rerank::Reranking,
     webhook::Courier,
 };
+
+/// How long a job waits for a worker with the active model.
+pub(crate) const RETIRED_PAUSE: Duration = Duration::from_secs(1);
 
 pub struct Context {
     /// Of this start of this process, never used again: apalis refuses a second worker of one name.
@@ -40,10 +47,13 @@ pub struct Context {
     pub tokens: TokenCounter,
     pub model: ModelId,
     pub model_name: String,
+    /// Cancelled when another model has become the active one: this worker ends.
+    pub(crate) retired: CancellationToken,
     pub(crate) generator: Generator,
     /// One for each page that may be read by OCR at a time.
     pub(crate) ocr_places: Semaphore,
     pub(crate) courier: Courier,
+    pub(crate) reranking: Reranking,
 }
 
 impl Context {
@@ -54,20 +64,25 @@ impl Context {
     pub async fn connect(settings: RunSettings, stop: &CancellationToken) -> Result<Self> {
         let pool = store::connect(&settings.store)?;
         let model_settings = settings.embedding.model();
-        let folder = model_settings.dir.clone();
         // The model loads while the database wakes up.
         let (schema, embedder) = tokio::join!(
             crate::wait_for_schema(&pool, stop),
-            EmbedderHandle::spawn(model_settings, settings.embedding.embedding_inbox_max,)
+            EmbedderHandle::spawn_with_tokens(
+                model_settings,
+                settings.embedding.embedding_inbox_max,
+            )
         );
         schema?;
-        let embedder = embedder.context("the embedding model can't be loaded")?;
-        let tokens = tokio::task::spawn_blocking(move || TokenCounter::open(&folder)).await??;
+        let (embedder, tokens) = embedder.context("the embedding model can't be loaded")?;
         let model = models::adopt(&pool, embedder.identity()).await?;
         let redis = jobs::connect(&settings.store.redis_url)
             .await
             .context("Redis can't be reached")?;
         let names = Names::new(&settings.store.redis_prefix);
+        let (rerank, runtime) = (settings.rerank.clone(), settings.embedding.model());
+        let reranking = tokio::task::spawn_blocking(move || Reranking::open(&rerank, runtime))
+            .await?
+            .context("the reranker can't be loaded")?;
         Ok(Self {
             name: format!(
                 "{}-{}-{}",
@@ -79,20 +94,32 @@ impl Context {
             limits: (&settings.store).into(),
             blobs: Blobs::open(&settings.store).context("the blob store can't be opened")?,
             model_name: embedder.identity().to_string(),
-            generator: Generator::new(&settings.answer),
+            generator: Generator::new(&settings.answer)?,
             ocr_places: Semaphore::new(settings.ocr.places()),
             courier: Courier::new(
                 settings.store.webhook_policy(),
                 settings.worker.webhook_timeout(),
             )?,
+            reranking,
             names,
             pool,
             redis,
             embedder,
             tokens,
             model,
+            retired: CancellationToken::new(),
             settings,
         })
+    }
+
+    /// Fails when another model has become the active one. To be asked after a search: the vectors that it met were
+    /// those of this worker's model if that is the active one still.
+    pub(crate) async fn must_be_active(&self) -> Result<(), JobError> {
+        if models::is_active(&self.pool, self.model).await? {
+            return Ok(());
+        }
+        self.retired.cancel();
+        Err(JobError::Postponed(RETIRED_PAUSE))
     }
 
     /// Has a version read whose rows are committed, and stops those that read the one before.

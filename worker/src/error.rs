@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lectern_shared::{blobs::BlobError, failure::Failure, store::StoreError};
 
-use crate::models::EmbedError;
+use crate::{context::RETIRED_PAUSE, models::EmbedError};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JobError {
@@ -43,7 +43,11 @@ impl JobError {
 
 impl From<StoreError> for JobError {
     fn from(error: StoreError) -> Self {
-        Self::transient(error)
+        match error {
+            // The sweep notices as well and ends this worker.
+            StoreError::ModelMismatch(_) => Self::Postponed(RETIRED_PAUSE),
+            other => Self::transient(other),
+        }
     }
 }
 

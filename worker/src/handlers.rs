@@ -21,6 +21,7 @@ pub(crate) async fn handle(
         Kind::Index => index::build(context).await,
         Kind::Purge => purge::purge(context, job).await,
         Kind::Import => import::import(context, job, report).await,
+        Kind::Faq => answer::faq::embed(context, job).await,
         Kind::Webhook => webhook::deliver(context, job).await,
         Kind::Lexicon => lexical::upkeep::keep(context, job).await,
     }

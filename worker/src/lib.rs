@@ -14,7 +14,7 @@ mod listener;
 mod sweep;
 mod transport;
 
-mod answer;
+pub mod answer;
 pub mod doctor;
 pub mod evaluate;
 pub mod import;
@@ -23,6 +23,8 @@ pub mod ingest;
 mod lexical;
 pub mod models;
 mod purge;
+pub mod reindex;
+mod rerank;
 mod webhook;
 
 use std::{sync::Arc, time::Duration};
@@ -86,6 +88,7 @@ pub async fn run(settings: RunSettings, stop: CancellationToken) -> Result<()> {
     // None of them ends before it is told to: a worker without one of them only looks alive.
     let broken = tokio::select! {
         () = stop.cancelled() => false,
+        () = context.retired.cancelled() => false,
         _ = tasks.join_next() => !stop.is_cancelled(),
     };
     stop.cancel();
@@ -103,6 +106,12 @@ pub async fn run(settings: RunSettings, stop: CancellationToken) -> Result<()> {
         warn!(%error, "still on the list of workers for a while");
     }
     anyhow::ensure!(!broken, "a task of the worker has ended by itself");
+    anyhow::ensure!(
+        !context.retired.is_cancelled(),
+        "the documents are indexed with another model now, this worker has {}: set LECTERN_MODEL_DIR and \
+         LECTERN_MODEL_QUANTIZATION to the new one and start it again",
+        context.model_name
+    );
     Ok(())
 }
 

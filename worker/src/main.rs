@@ -6,8 +6,12 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use lectern_shared::{metrics, shutdown, telemetry};
 use lectern_worker::{
-    config::{Cli, Command, DoctorCommand, EvaluateCommand, ImportCommand, RunSettings},
+    config::{
+        Cli, Command, ConvertModelCommand, DoctorCommand, EvaluateCommand, ImportCommand,
+        ReindexCommand, RunSettings,
+    },
     ingest::{ocr, parse},
+    models::convert,
 };
 use tracing::info;
 
@@ -34,7 +38,23 @@ fn command(command: Command) -> Result<ExitCode> {
         Command::Import(command) => import(*command).map(|()| ExitCode::SUCCESS),
         Command::Doctor(command) => examine(*command),
         Command::Evaluate(command) => evaluate(*command).map(|()| ExitCode::SUCCESS),
+        Command::Reindex(command) => reindex(*command).map(|()| ExitCode::SUCCESS),
+        Command::ConvertModel(command) => convert(&command).map(|()| ExitCode::SUCCESS),
     }
+}
+
+#[tokio::main]
+async fn reindex(command: ReindexCommand) -> Result<()> {
+    telemetry::install(&command.log)?;
+    let stop = shutdown::on_signal()?;
+    lectern_worker::reindex::run(command, stop).await
+}
+
+fn convert(command: &ConvertModelCommand) -> Result<()> {
+    telemetry::install(&command.log)?;
+    convert::convert(&command.from, &command.to)?;
+    info!(folder = %command.to.display(), "model converted");
+    Ok(())
 }
 
 #[tokio::main]

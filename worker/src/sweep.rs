@@ -11,7 +11,7 @@ use lectern_shared::{
     failure::Failure,
     jobs::Queue,
     metrics,
-    store::{StoreError, jobs, workers},
+    store::{StoreError, cache, faqs, jobs, models, workers},
 };
 use rand::Rng;
 use tokio_util::sync::CancellationToken;
@@ -56,6 +56,10 @@ async fn sweep(context: &Context) -> Result<(), StoreError> {
         &context.model_name,
     )
     .await?;
+    if !models::is_active(&context.pool, context.model).await? {
+        context.retired.cancel();
+        return Ok(());
+    }
     let (recovered, buried) = jobs::recover_expired(&context.pool).await?;
     if recovered > 0 {
         info!(jobs = recovered, "jobs of dead workers taken back");
@@ -93,6 +97,8 @@ async fn sweep(context: &Context) -> Result<(), StoreError> {
 async fn tidy(context: &Context) -> Result<(), StoreError> {
     jobs::forget_finished(&context.pool, context.settings.worker.jobs_kept()).await?;
     upkeep::request_stale(context).await?;
+    cache::forget(&context.pool, &context.settings.cache.rules()).await?;
+    faqs::enqueue_missing(&context.pool, &context.limits).await?;
     let depths = jobs::depths(&context.pool).await?;
     for queue in Queue::ALL {
         for state in ["queued", "running", "dead"] {

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod answers;
+mod conversations;
 mod lifecycle;
 
 use std::net::SocketAddr;
@@ -303,6 +305,33 @@ async fn another_tenant_sees_and_touches_nothing() {
     let made: Value = made.send().await.unwrap().json().await.unwrap();
     let import = made["id"].as_str().unwrap();
 
+    let made = api.request("POST", "/api/v1/conversations").send().await;
+    let made: Value = made.unwrap().json().await.unwrap();
+    let conversation = made["id"].as_str().unwrap();
+    let faq = json!({"question": "Who are we?", "answer": "Us."});
+    let made = api
+        .request("POST", "/api/v1/collections/ours/faqs")
+        .json(&faq);
+    problem(made.send().await.unwrap(), 404, "not_found").await;
+    let named = json!({"name": "ours"});
+    let made = api.request("POST", "/api/v1/collections").json(&named);
+    assert_eq!(made.send().await.unwrap().status(), 201);
+    let made = api
+        .request("POST", "/api/v1/collections/ours/faqs")
+        .json(&faq);
+    let made: Value = made.send().await.unwrap().json().await.unwrap();
+    let faqs = "/api/v1/collections/ours/faqs";
+    let faq = made["id"].as_str().unwrap();
+    let unanswered: uuid::Uuid = sqlx::query_scalar(
+        "insert into unanswered (id, tenant_id, collection_id, question, question_sha256)
+         select gen_random_uuid(), tenant_id, id, 'Why?', 'why' from collections where name = 'ours'
+         returning id",
+    )
+    .fetch_one(api.pool())
+    .await
+    .unwrap();
+    let answer = json!({"answer": "Because."});
+
     let other = TenantId::fresh();
     sqlx::query("insert into tenants (id, name) values ($1, 'other')")
         .bind(other.0)
@@ -341,6 +370,15 @@ async fn another_tenant_sees_and_touches_nothing() {
         ("DELETE", format!("/api/v1/webhooks/{webhook}")),
         ("GET", format!("/api/v1/imports/{import}")),
         ("POST", format!("/api/v1/imports/{import}/cancel")),
+        ("GET", format!("/api/v1/conversations/{conversation}")),
+        ("DELETE", format!("/api/v1/conversations/{conversation}")),
+        ("GET", faqs.to_owned()),
+        ("GET", format!("{faqs}/{faq}")),
+        ("DELETE", format!("{faqs}/{faq}")),
+        ("GET", format!("/api/v1/collections/default/faqs/{faq}")),
+        ("DELETE", format!("/api/v1/collections/default/faqs/{faq}")),
+        ("GET", format!("/api/v1/questions/{question}/feedback")),
+        ("DELETE", format!("/api/v1/unanswered/{unanswered}")),
     ] {
         problem(
             api.request_with(&key, method, &path).send().await.unwrap(),
@@ -348,6 +386,34 @@ async fn another_tenant_sees_and_touches_nothing() {
             "not_found",
         )
         .await;
+    }
+    let question_and_answer = json!({"question": "Who?", "answer": "They."});
+    for (method, path, body) in [
+        ("POST", faqs.to_owned(), &question_and_answer),
+        ("PUT", format!("{faqs}/{faq}"), &question_and_answer),
+        (
+            "PUT",
+            format!("/api/v1/collections/default/faqs/{faq}"),
+            &question_and_answer,
+        ),
+        (
+            "POST",
+            format!("/api/v1/unanswered/{unanswered}/faq"),
+            &answer,
+        ),
+        (
+            "POST",
+            format!("/api/v1/questions/{question}/feedback"),
+            &json!({"rating": "down"}),
+        ),
+        (
+            "PUT",
+            format!("/api/v1/questions/{question}/feedback"),
+            &json!({"rating": "down"}),
+        ),
+    ] {
+        let request = api.request_with(&key, method, &path).json(body);
+        problem(request.send().await.unwrap(), 404, "not_found").await;
     }
     let path = format!("/api/v1/documents/{document}");
     let change = api
@@ -371,6 +437,9 @@ async fn another_tenant_sees_and_touches_nothing() {
     for (path, field) in [
         ("/api/v1/jobs/dead", "jobs"),
         ("/api/v1/webhooks", "webhooks"),
+        ("/api/v1/unanswered", "unanswered"),
+        ("/api/v1/feedback", "feedback"),
+        ("/api/v1/collections/default/faqs", "faqs"),
     ] {
         let request = api.request_with(&key, "GET", path);
         let list: Value = request.send().await.unwrap().json().await.unwrap();

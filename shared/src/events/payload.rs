@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    ids::{DocumentId, QuestionId},
+    ids::{DocumentId, FaqId, QuestionId},
     store::{chunks::Span, documents::Document, questions, search::Passage},
 };
 
@@ -26,6 +26,9 @@ pub struct Status {
     /// On the first event of a question that is streamed at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub question: Option<QuestionId>,
+    /// What a follow-up question was taken for, as soon as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standalone_question: Option<String>,
 }
 
 impl Status {
@@ -71,6 +74,9 @@ pub struct Source {
     pub place: Option<String>,
     pub text: String,
     pub score: f32,
+    /// Whether the answer cites it; absent while that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cited: Option<bool>,
 }
 
 impl Source {
@@ -92,6 +98,7 @@ impl Source {
             place: passage.place.clone(),
             text: passage.text.clone(),
             score: passage.score as f32,
+            cited: None,
         }
     }
 }
@@ -110,6 +117,7 @@ impl From<questions::Source> for Source {
             place: source.place,
             text: source.text,
             score: source.score,
+            cited: Some(source.cited),
         }
     }
 }
@@ -117,6 +125,22 @@ impl From<questions::Source> for Source {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sources {
     pub sources: Vec<Source>,
+    /// Of a search: how likely it is that they answer the question, from 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f32>,
+    /// Of a search: what the confidence was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signals: Option<Value>,
+}
+
+impl From<Vec<Source>> for Sources {
+    fn from(sources: Vec<Source>) -> Self {
+        Self {
+            sources,
+            confidence: None,
+            signals: None,
+        }
+    }
 }
 
 /// The next piece of an answer.
@@ -134,6 +158,12 @@ pub struct Empty {}
 pub struct Usage {
     pub prompt_tokens: u32,
     pub answer_tokens: u32,
+    /// The server didn't count them: by our own tokenizer, which is another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
+    /// The answer was cut off at its limit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
 }
 
 /// Where the time went, in milliseconds.
@@ -147,6 +177,8 @@ pub struct Timings {
     pub words_ms: f64,
     /// Of the vectors' search and the fusion.
     pub search_ms: f64,
+    #[serde(default)]
+    pub rerank_ms: f64,
     /// From a worker taking the question to the first token.
     pub first_token_ms: f64,
     /// From a worker taking the question to the last token.
@@ -154,16 +186,38 @@ pub struct Timings {
 }
 
 /// The end of an answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AnswerDone {
     pub generator: String,
     pub usage: Value,
     pub timings: Value,
+    /// How likely it is that the sources answer the question, from 0 to 1; null for a FAQ.
     pub confidence: Option<f32>,
+    /// It was given before, to a question that means the same.
     pub cached: bool,
     /// What the question is written in, as ISO 639-1, as far as that can be told.
     #[serde(default)]
     pub language: Option<String>,
+    /// The numbers of the sources that it cites.
+    #[serde(default)]
+    pub cited: Vec<i16>,
+    /// The documents don't answer; the sources are the nearest passages.
+    #[serde(default)]
+    pub abstained: bool,
+    /// The FAQ that is the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faq: Option<FaqUsed>,
+}
+
+/// The FAQ that an answer is, as it was then.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaqUsed {
+    pub id: FaqId,
+    pub question: String,
+    /// Where readers find more.
+    pub link: Option<String>,
+    /// Of both questions; 1 when they are equal.
+    pub similarity: f32,
 }
 
 /// The end of an ingest.

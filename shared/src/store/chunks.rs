@@ -8,7 +8,8 @@ use super::{
     Result,
     documents::ForIngest,
     jobs::{self, Claimed},
-    models::ModelId,
+    models::{self, ModelId},
+    token_vectors,
 };
 use crate::ids::TenantId;
 
@@ -45,13 +46,16 @@ pub struct NewChunk {
     pub embedded_sha256: TextHash,
     /// Of the model's dimensions, normalised to length 1.
     pub embedding: Vec<f32>,
+    /// Those of its tokens, as they are stored; none if reranking is to do without.
+    pub token_vectors: Option<Vec<u8>>,
 }
 
 /// Writes a batch of chunks of the version that is being made. False: the lease is lost or the document deleted,
 /// and nothing was written.
 ///
 /// # Errors
-/// When the database fails.
+/// [`StoreError::ModelMismatch`](super::StoreError::ModelMismatch) when another model has become the active one; or
+/// when the database fails.
 pub async fn insert(
     pool: &PgPool,
     job: &Claimed,
@@ -73,7 +77,8 @@ pub async fn insert(
          select document.tenant_id, document.collection_id, document.id, $2, chunk.ordinal, chunk.page_first,
              chunk.page_last, chunk.spans, chunk.heading, chunk.place, chunk.text, chunk.tokens, $3,
              chunk.embedded_sha256, chunk.embedding
-         from documents document,
+         from documents document
+             join embedding_models model on model.id = $3 and model.active,
              unnest($4::int[], $5::int[], $6::int[], $7::jsonb[], $8::text[], $9::text[], $10::text[],
                     $11::int[], $12::bytea[], $13::halfvec[])
                  as chunk (ordinal, page_first, page_last, spans, heading, place, text, tokens, embedded_sha256,
@@ -96,6 +101,11 @@ pub async fn insert(
     )
     .execute(&mut *tx)
     .await?;
+    if inserted.rows_affected() == 0 && !models::is_active_in(&mut tx, model).await? {
+        return Err(models::retired(model));
+    }
+    let (ordinals, vectors) = (&columns.ordinal, &columns.token_vectors);
+    token_vectors::insert(&mut tx, document, model, ordinals, vectors).await?;
     tx.commit().await?;
     Ok(inserted.rows_affected() > 0 || columns.ordinal.is_empty())
 }
@@ -113,6 +123,7 @@ struct Columns {
     tokens: Vec<i32>,
     embedded_sha256: Vec<Vec<u8>>,
     embedding: Vec<HalfVector>,
+    token_vectors: Vec<Option<Vec<u8>>>,
 }
 
 impl Columns {
@@ -128,6 +139,7 @@ impl Columns {
         self.embedded_sha256.push(chunk.embedded_sha256.to_vec());
         self.embedding
             .push(HalfVector::from_f32_slice(&chunk.embedding));
+        self.token_vectors.push(chunk.token_vectors);
     }
 }
 

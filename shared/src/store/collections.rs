@@ -18,7 +18,7 @@ pub struct Collection {
 /// How a collection's documents are read, where that differs from the workers' own settings.
 ///
 /// They hold for what is ingested from then on: documents that are ready stay as they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CollectionSettings {
     /// Tokens of a chunk, at the most; the model may read fewer.
@@ -35,7 +35,16 @@ pub struct CollectionSettings {
     /// Languages that pictures of text are in, as Tesseract names them: `eng`, `deu`, `chi_sim`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ocr_languages: Option<Vec<String>>,
+    /// How similar a question must be to that of a FAQ to be answered with it; see [`FAQ_SIMILARITY_MIN`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faq_similarity_min: Option<f64>,
 }
+
+/// The cosine similarity from which on a question is answered with a FAQ, unless its collection says otherwise.
+pub const FAQ_SIMILARITY_MIN: f64 = 0.85;
+
+/// Below the least, questions about other things are answered; at 1 only equal ones are.
+const FAQ_SIMILARITIES: std::ops::RangeInclusive<f64> = 0.5..=1.0;
 
 /// Which pages are read by optical character recognition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +124,13 @@ impl CollectionSettings {
                 "`ocr_languages` lists 1 to {OCR_LANGUAGES_MAX} languages as Tesseract names them, such as \"eng\" or \
                  \"chi_sim\""
             ));
+        }
+        if self
+            .faq_similarity_min
+            .is_some_and(|similarity| !FAQ_SIMILARITIES.contains(&similarity))
+        {
+            let (least, most) = FAQ_SIMILARITIES.into_inner();
+            return invalid(format!("`faq_similarity_min` goes from {least} to {most}"));
         }
         Ok(())
     }
@@ -298,6 +314,10 @@ mod tests {
             (
                 json!({"ocr_languages": ["../eng"]}),
                 "as Tesseract names them",
+            ),
+            (
+                json!({"faq_similarity_min": 0.2}),
+                "`faq_similarity_min` goes from 0.5 to 1",
             ),
             (json!([]), "no JSON object"),
         ] {

@@ -157,7 +157,7 @@ pub struct StuckJob {
     pub subject: Uuid,
 }
 
-/// Jobs that wait or run for a document, a question or an import that is gone.
+/// Jobs that wait or run for a document, a question, an import or a FAQ that is gone.
 ///
 /// # Errors
 /// When the database fails.
@@ -168,7 +168,8 @@ pub async fn jobs_without_subject(pool: &PgPool) -> Result<Vec<StuckJob>> {
            where state in ('queued', 'running', 'dead')
              and (kind = 'ingest' and not exists (select from documents where id = subject)
                or kind in ('answer', 'search') and not exists (select from questions where id = subject)
-               or kind = 'import' and not exists (select from imports where id = subject))
+               or kind = 'import' and not exists (select from imports where id = subject)
+               or kind = 'faq' and not exists (select from faqs where id = subject))
            order by id"#
     )
     .fetch_all(pool)

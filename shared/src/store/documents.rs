@@ -9,7 +9,9 @@ use uuid::Uuid;
 use super::{
     Result,
     jobs::{self, Claimed, Enqueued, Limits, NewJob},
-    lexicon, removals, versions,
+    lexicon,
+    models::{self, ModelId},
+    removals, versions,
 };
 use crate::{
     ids::{CollectionId, DocumentId, JobId, TenantId},
@@ -366,6 +368,8 @@ pub struct Completion<'a> {
     pub language: Option<&'a str>,
     /// Build the vector index if it is missing.
     pub request_index: bool,
+    /// What its vectors were made with.
+    pub model: ModelId,
 }
 
 /// Makes the new version visible.
@@ -412,6 +416,10 @@ pub async fn complete_ingest(
     )
     .execute(&mut *tx)
     .await?;
+    // Not before the table was written to: see there.
+    if !models::is_active_in(&mut tx, completion.model).await? {
+        return Err(models::retired(completion.model));
+    }
     sqlx::query!(
         "delete from pages where document_id = $1 and version < $2",
         document.id.0,

@@ -108,6 +108,15 @@ pub enum Build {
 /// # Errors
 /// When the database fails.
 pub async fn build(pool: &PgPool, memory_mib: u32) -> Result<Build> {
+    build_over("embedding", pool, memory_mib).await
+}
+
+/// The same over the vectors of a model that is not active yet.
+pub(super) async fn build_next(pool: &PgPool, memory_mib: u32) -> Result<Build> {
+    build_over("embedding_next", pool, memory_mib).await
+}
+
+async fn build_over(column: &'static str, pool: &PgPool, memory_mib: u32) -> Result<Build> {
     // A connection of its own, closed at the end: the settings and the lock die with it even if this future is
     // dropped halfway.
     let mut connection = PoolConnection::detach(pool.acquire().await?);
@@ -120,22 +129,40 @@ pub async fn build(pool: &PgPool, memory_mib: u32) -> Result<Build> {
     if !locked {
         return Ok(Build::Busy);
     }
-    let built = build_locked(&mut connection, pool, memory_mib).await;
+    let built = build_locked(column, &mut connection, pool, memory_mib).await;
+    // Closing ends the session in PostgreSQL's own time, and whoever asks next would find it busy.
+    if built.is_ok() {
+        sqlx::query_scalar!(r#"select pg_advisory_unlock($1) as "freed!""#, BUILD_LOCK)
+            .fetch_one(&mut connection)
+            .await?;
+    }
     connection.close().await?;
     built
 }
 
 async fn build_locked(
+    column: &str,
     connection: &mut PgConnection,
     pool: &PgPool,
     memory_mib: u32,
 ) -> Result<Build> {
-    if is_valid(pool).await? {
+    let name = format!("chunks_{column}_hnsw");
+    let is_valid = sqlx::query_scalar!(
+        r#"select exists (
+               select from pg_index where indexrelid = to_regclass($1) and indisvalid
+           ) as "exists!""#,
+        name
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if is_valid {
         return Ok(Build::NotNeeded);
     }
-    sqlx::query("drop index concurrently if exists chunks_embedding_hnsw")
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query(sqlx::AssertSqlSafe(format!(
+        "drop index concurrently if exists {name}"
+    )))
+    .execute(&mut *connection)
+    .await?;
     sqlx::query(sqlx::AssertSqlSafe(format!(
         "set maintenance_work_mem = '{memory_mib}MB'"
     )))
@@ -153,9 +180,11 @@ async fn build_locked(
             .await?;
     }
     info!("building the vector index");
-    sqlx::query("create index concurrently chunks_embedding_hnsw on chunks using hnsw (embedding halfvec_cosine_ops)")
-        .execute(connection)
-        .await?;
+    sqlx::query(sqlx::AssertSqlSafe(format!(
+        "create index concurrently {name} on chunks using hnsw ({column} halfvec_cosine_ops)"
+    )))
+    .execute(connection)
+    .await?;
     Ok(Build::Built)
 }
 

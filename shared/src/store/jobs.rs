@@ -474,7 +474,7 @@ async fn end_subject(tx: &mut PgConnection, kind: Kind, subject: Uuid, end: End)
             .await?;
         }
         Kind::Import => super::imports::end(tx, subject, state, end).await?,
-        Kind::Index | Kind::Purge | Kind::Webhook | Kind::Lexicon => {}
+        Kind::Index | Kind::Purge | Kind::Webhook | Kind::Lexicon | Kind::Faq => {}
     }
     Ok(())
 }
@@ -782,7 +782,7 @@ pub async fn forget_finished(pool: &PgPool, age: Duration) -> Result<u64> {
     Ok(jobs.rows_affected() + searches.rows_affected() + deliveries)
 }
 
-fn interval(duration: Duration) -> PgInterval {
+pub(super) fn interval(duration: Duration) -> PgInterval {
     PgInterval {
         months: 0,
         days: 0,

@@ -1,9 +1,13 @@
 //! PostgreSQL: the truth. The only place with SQL; one function per question that we ask the database.
 
+pub mod cache;
 pub mod chunks;
 pub mod collections;
+pub mod conversations;
 pub mod doctor;
 pub mod documents;
+pub mod faqs;
+pub mod feedback;
 pub mod imports;
 pub mod index;
 pub mod jobs;
@@ -12,9 +16,12 @@ pub mod lexicon;
 pub mod listing;
 pub mod models;
 pub mod questions;
+pub mod reindex;
 pub mod removals;
 pub mod retries;
 pub mod search;
+pub mod token_vectors;
+pub mod unanswered;
 pub mod versions;
 pub mod webhooks;
 pub mod work;
@@ -41,6 +48,8 @@ pub enum StoreError {
     Migration(#[from] sqlx::migrate::MigrateError),
     #[error("the tenant's queue is full")]
     QueueFull,
+    #[error("the conversation has as many turns as it may have")]
+    ConversationFull,
     #[error("unreadable row: {0}")]
     Unreadable(String),
     /// A worker's model is not the one that the vectors were made with.

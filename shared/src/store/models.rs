@@ -1,7 +1,7 @@
 //! The identity of the embedding model. One is active; vectors of two models never meet in one index.
 
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::{Result, StoreError};
 
@@ -13,7 +13,7 @@ pub struct ModelId(pub i16);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelIdentity {
     pub name: String,
-    /// SHA-256 of the weights, in hex.
+    /// SHA-256 of the weights, in hex; of that and the prefixes, if the model has any.
     pub revision: String,
     pub dimensions: u16,
     /// How token vectors become one: `mean`.
@@ -70,7 +70,7 @@ pub async fn adopt(pool: &PgPool, identity: &ModelIdentity) -> Result<ModelId> {
         if has_vectors {
             return Err(StoreError::ModelMismatch(format!(
                 "the documents are indexed with {}, this worker has {identity}: set LECTERN_MODEL_DIR and \
-                 LECTERN_MODEL_QUANTIZATION back, or delete the documents",
+                 LECTERN_MODEL_QUANTIZATION back, or let `lectern-worker reindex` with these settings switch to it",
                 active.1
             )));
         }
@@ -106,7 +106,51 @@ pub async fn adopt(pool: &PgPool, identity: &ModelIdentity) -> Result<ModelId> {
     Ok(ModelId(id))
 }
 
-async fn active(tx: &mut sqlx::PgConnection) -> Result<Option<(ModelId, ModelIdentity)>> {
+/// Whether the model is the one that searches go by.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_active(pool: &PgPool, model: ModelId) -> Result<bool> {
+    let mut connection = pool.acquire().await?;
+    Ok(is_active_in(&mut connection, model).await?)
+}
+
+/// The same in a transaction. Whoever has written to `chunks` in it knows that no other model becomes active before
+/// its end: a switch waits for the table.
+pub(super) async fn is_active_in(tx: &mut PgConnection, model: ModelId) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from embedding_models where id = $1 and active) as "active!""#,
+        model.0
+    )
+    .fetch_one(tx)
+    .await
+}
+
+/// What a worker hears whose model was switched off while it worked.
+pub(super) fn retired(model: ModelId) -> StoreError {
+    StoreError::ModelMismatch(format!("model {} is not the active one any more", model.0))
+}
+
+/// Notes a model without making it the active one.
+pub(super) async fn register(tx: &mut PgConnection, identity: &ModelIdentity) -> Result<ModelId> {
+    let id = sqlx::query_scalar!(
+        "insert into embedding_models (name, revision, dimensions, pooling, quantization, max_tokens)
+         values ($1, $2, $3, $4, $5, $6)
+         on conflict on constraint embedding_models_identity_unique do update set name = excluded.name
+         returning id",
+        identity.name,
+        identity.revision,
+        identity.dimensions.cast_signed(),
+        identity.pooling,
+        identity.quantization,
+        identity.max_tokens.cast_signed(),
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(ModelId(id))
+}
+
+pub(super) async fn active(tx: &mut PgConnection) -> Result<Option<(ModelId, ModelIdentity)>> {
     let row = sqlx::query!(
         "select id, name, revision, dimensions, pooling, quantization, max_tokens
          from embedding_models where active"

@@ -2,15 +2,19 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgPool, types::Json};
+use sqlx::{PgConnection, PgPool, types::Json};
 
 use super::{
-    Result,
+    Result, StoreError,
+    cache::{self, NewEntry},
     chunks::Span,
+    conversations, faqs,
     jobs::{self, Claimed, Enqueued, Limits, NewJob},
+    unanswered::{self, NewUnanswered},
 };
 use crate::{
-    ids::{CollectionId, DocumentId, QuestionId, TenantId},
+    events::payload::FaqUsed,
+    ids::{CollectionId, ConversationId, DocumentId, QuestionId, TenantId},
     jobs::Kind,
 };
 
@@ -34,12 +38,20 @@ pub struct NewQuestion<'a> {
     pub background: bool,
     /// Only documents whose metadata contain this JSON object are looked into.
     pub filter: Option<&'a Value>,
+    /// The conversation that it is the next turn of.
+    pub conversation: Option<NextTurn>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct NextTurn {
+    pub conversation: ConversationId,
+    pub turns_max: u32,
 }
 
 /// Writes the question and the job to answer it, in one transaction.
 ///
 /// # Errors
-/// When the database fails.
+/// When the database fails, or the conversation is full.
 pub async fn create(
     pool: &PgPool,
     question: &NewQuestion<'_>,
@@ -51,9 +63,21 @@ pub async fn create(
         Mode::Search => ("search", Kind::Search),
     };
     let mut tx = pool.begin().await?;
+    let mut turn = None;
+    if let Some(NextTurn {
+        conversation,
+        turns_max,
+    }) = question.conversation
+    {
+        turn = conversations::take_turn(&mut tx, question.tenant, conversation, turns_max).await?;
+        if turn.is_none() {
+            return Err(StoreError::ConversationFull);
+        }
+    }
     sqlx::query!(
-        "insert into questions (id, tenant_id, collection_id, mode, text, passages_max, background, filter)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into questions (id, tenant_id, collection_id, mode, text, passages_max, background, filter,
+             conversation_id, turn)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         question.id.0,
         question.tenant.0,
         question.collection.0,
@@ -62,6 +86,8 @@ pub async fn create(
         question.passages_max,
         question.background,
         question.filter,
+        question.conversation.map(|next| next.conversation.0),
+        turn,
     )
     .execute(&mut *tx)
     .await?;
@@ -85,6 +111,8 @@ pub struct ForAnswer {
     pub text: String,
     pub passages_max: i16,
     pub filter: Option<Value>,
+    /// Its place in its conversation, from 1.
+    pub turn: Option<i32>,
 }
 
 /// Marks the question as being worked on. `None`: it is gone, or over.
@@ -97,7 +125,7 @@ pub async fn begin(pool: &PgPool, job: &Claimed) -> Result<Option<ForAnswer>> {
         r#"update questions set state = 'running'
            where id = $1 and state in ('queued', 'running')
            returning id as "id: QuestionId", tenant_id as "tenant: TenantId",
-               collection_id as "collection: CollectionId", text, passages_max, filter"#,
+               collection_id as "collection: CollectionId", text, passages_max, filter, turn"#,
         job.subject
     )
     .fetch_optional(pool)
@@ -116,6 +144,7 @@ pub struct NewSource {
     pub place: Option<String>,
     pub text: String,
     pub score: f32,
+    pub cited: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -127,6 +156,17 @@ pub struct NewAnswer<'a> {
     pub confidence: Option<f32>,
     /// Of the question, as ISO 639-1.
     pub language: Option<&'a str>,
+    /// The documents don't answer; the sources are the nearest passages.
+    pub abstained: bool,
+    pub faq: Option<&'a FaqUsed>,
+    /// What the confidence was made of.
+    pub signals: Option<Value>,
+    /// What produced it.
+    pub settings: &'a Value,
+    /// For it to be given again.
+    pub cache: Option<NewEntry<'a>>,
+    /// For the list of questions that weren't answered.
+    pub unanswered: Option<NewUnanswered<'a>>,
 }
 
 /// Stores an answer with its sources, numbered from 1, and ends the job, in one transaction. False: the lease is lost
@@ -156,8 +196,9 @@ pub async fn complete(
     }
     if let Some(answer) = answer {
         sqlx::query!(
-            "insert into answers (question_id, tenant_id, text, generator, usage, timings, confidence, language)
-             values ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "insert into answers (question_id, tenant_id, text, generator, usage, timings, confidence, language,
+                 abstained, faq, signals, settings)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             job.subject,
             job.tenant.0,
             answer.text,
@@ -166,15 +207,22 @@ pub async fn complete(
             answer.timings,
             answer.confidence,
             answer.language,
+            answer.abstained,
+            answer.faq.map(Json) as _,
+            answer.signals,
+            answer.settings,
         )
         .execute(&mut *tx)
         .await?;
+        if let Some(faq) = answer.faq {
+            faqs::hit(&mut tx, faq.id).await?;
+        }
     }
     for (ordinal, source) in (1_i16..).zip(sources) {
         sqlx::query!(
             "insert into sources (question_id, ordinal, tenant_id, document_id, version, page_first, page_last, spans,
-                 heading, place, text, score)
-             select $1, $2, $3, document.id, $5, $6, $7, $8, $9, $10, $11, $12
+                 heading, place, text, score, cited)
+             select $1, $2, $3, document.id, $5, $6, $7, $8, $9, $10, $11, $12, $13
              from documents document where document.id = $4",
             job.subject,
             ordinal,
@@ -188,11 +236,14 @@ pub async fn complete(
             source.place,
             source.text,
             source.score,
+            source.cited,
         )
         .execute(&mut *tx)
         .await?;
     }
-    // What was deleted or replaced while the answer was written could not mark it yet.
+    // What was deleted or replaced while the answer was written could not mark it yet. What is about to be waits for
+    // this transaction, and then does.
+    hold_documents(&mut tx, QuestionId(job.subject)).await?;
     sqlx::query!(
         "update answers set outdated = true
          where question_id = $1 and $2 > (
@@ -205,8 +256,28 @@ pub async fn complete(
     )
     .execute(&mut *tx)
     .await?;
+    if let Some(entry) = answer.and_then(|answer| answer.cache.as_ref()) {
+        cache::keep(&mut tx, job.subject, entry).await?;
+    }
+    if let Some(asked) = answer.and_then(|answer| answer.unanswered.as_ref()) {
+        unanswered::file(&mut tx, job.subject, asked).await?;
+    }
     tx.commit().await?;
     Ok(true)
+}
+
+/// Keeps the documents that an answer was made from as they are until the transaction ends.
+pub(super) async fn hold_documents(tx: &mut PgConnection, question: QuestionId) -> Result<()> {
+    sqlx::query_scalar!(
+        "select true from documents
+         where id in (select document_id from sources where question_id = $1)
+         order by id
+         for share",
+        question.0
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(())
 }
 
 /// A question as the API shows it.
@@ -229,7 +300,12 @@ pub struct Question {
     pub language: Option<String>,
     pub cached: Option<bool>,
     pub outdated: Option<bool>,
+    pub abstained: Option<bool>,
+    pub faq: Option<Json<FaqUsed>>,
     pub filter: Option<Value>,
+    pub conversation: Option<ConversationId>,
+    pub turn: Option<i32>,
+    pub standalone_question: Option<String>,
 }
 
 /// # Errors
@@ -240,7 +316,8 @@ pub async fn find(pool: &PgPool, tenant: TenantId, id: QuestionId) -> Result<Opt
         r#"select question.id as "id: QuestionId", collection.name as collection, question.text, state, background,
                failure, question.created_at, finished_at, answer.text as "answer?", generator as "generator?",
                usage as "usage?", timings as "timings?", confidence, language, cached as "cached?",
-               outdated as "outdated?", filter
+               outdated as "outdated?", abstained as "abstained?", faq as "faq?: Json<FaqUsed>", filter,
+               conversation_id as "conversation: ConversationId", turn, standalone_question
            from questions question
            join collections collection on collection.id = question.collection_id
            left join answers answer on answer.question_id = question.id
@@ -266,6 +343,7 @@ pub struct Source {
     pub place: Option<String>,
     pub text: String,
     pub score: f32,
+    pub cited: bool,
 }
 
 /// The sources of an answer, in order.
@@ -277,7 +355,7 @@ pub async fn sources(pool: &PgPool, tenant: TenantId, id: QuestionId) -> Result<
         Source,
         r#"select ordinal, document_id as "document: DocumentId", document.name as document_name,
                document.title as document_title, page_first, page_last, spans as "spans: Json<Vec<Span>>", heading,
-               place, text, score
+               place, text, score, cited
            from sources source
            join documents document on document.id = source.document_id
            where question_id = $1 and source.tenant_id = $2

@@ -276,6 +276,13 @@ async fn revive_subject(tx: &mut PgConnection, kind: Kind, subject: Uuid) -> Res
         .execute(tx)
         .await?
         .rows_affected(),
+        Kind::Faq => sqlx::query!(
+            "update faqs set updated_at = updated_at where id = $1",
+            subject
+        )
+        .execute(tx)
+        .await?
+        .rows_affected(),
         Kind::Index | Kind::Purge | Kind::Lexicon => 1,
     };
     Ok(reset == 1)

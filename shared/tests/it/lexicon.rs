@@ -8,6 +8,7 @@ use lectern_shared::{
         documents::{self, Completion},
         jobs::{self, Limits},
         lexicon::{self, Merge, NewSegment, Snapshot},
+        models::{self, ModelIdentity},
         versions::{self, Added, Facts, NewFile},
     },
     testing::Place,
@@ -15,6 +16,17 @@ use lectern_shared::{
 
 fn collection() -> CollectionId {
     CollectionId("00000000-0000-7000-8000-000000000002".parse().unwrap())
+}
+
+fn identity() -> ModelIdentity {
+    ModelIdentity {
+        name: "test".to_owned(),
+        revision: "0".repeat(64),
+        dimensions: 4,
+        pooling: "mean".to_owned(),
+        quantization: "fp32".to_owned(),
+        max_tokens: 256,
+    }
 }
 
 /// A document of one chunk that has the term "pump" and one of its own; a new version of it if there is one.
@@ -65,6 +77,7 @@ async fn ingest(place: &Place, name: &str, content: &str) -> DocumentId {
         chunks: 1,
         notes: &[],
         language: Some("en"),
+        model: models::adopt(&place.pool, &identity()).await.unwrap(),
         request_index: false,
     };
     documents::complete_ingest(&place.pool, &job, &document, &completion, &limits)

@@ -4,6 +4,7 @@
 
 mod ledger;
 mod lexicon;
+mod reindex;
 mod schema;
 mod streams;
 mod turns;

@@ -42,7 +42,7 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', default_value = COLLECTIONS)]
     collections: Vec<String>,
     /// As `lectern-worker evaluate` takes them
-    #[arg(long, default_value = "words,vectors,fused")]
+    #[arg(long, default_value = "words,vectors,fused,reranked")]
     variants: String,
     /// Ask only so many questions of each collection
     #[arg(long)]

@@ -1,6 +1,6 @@
 //! Which generator writes the answer, and where its tokens go.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use lectern_shared::{
     events::{
@@ -10,7 +10,7 @@ use lectern_shared::{
     store::questions::ForAnswer,
 };
 
-use super::{extractive, openai::OpenAi, retrieve::Retrieved};
+use super::{citations::Citations, extractive, openai::OpenAi, retrieve::Retrieved};
 use crate::{
     config::{AnswerSettings, GeneratorKind},
     context::Context,
@@ -25,12 +25,13 @@ pub(crate) enum Generator {
 }
 
 impl Generator {
-    #[must_use]
-    pub(crate) fn new(settings: &AnswerSettings) -> Self {
-        match settings.generator {
+    /// # Errors
+    /// When its settings can't be used.
+    pub(crate) fn new(settings: &AnswerSettings) -> anyhow::Result<Self> {
+        Ok(match settings.generator {
             GeneratorKind::Extractive => Self::Extractive,
-            GeneratorKind::Openai => Self::OpenAi(Box::new(OpenAi::new(settings))),
-        }
+            GeneratorKind::Openai => Self::OpenAi(Box::new(OpenAi::new(settings)?)),
+        })
     }
 
     #[must_use]
@@ -64,40 +65,63 @@ impl Generator {
 pub(crate) const NOTHING_FOUND: &str =
     "The documents in this collection don't answer this question.";
 
-/// Where a generator's tokens go: to the readers at once, and into the text that is kept.
+/// Where a generator's tokens go: to the readers as soon as their citations are checked, and into the text that is kept.
 pub(crate) struct Output<'a> {
     report: &'a mut Report,
+    citations: Citations,
     text: String,
     first_token_at: Option<Instant>,
 }
 
+/// What a generator has written.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) text: String,
+    pub(crate) first_token_at: Option<Instant>,
+    /// The numbers of the passages that it cites.
+    pub(crate) cited: BTreeSet<usize>,
+    /// Citations that were taken out of it.
+    pub(crate) citations_removed: u32,
+}
+
 impl<'a> Output<'a> {
-    pub(crate) fn new(report: &'a mut Report) -> Self {
+    /// For an answer from so many passages.
+    pub(crate) fn new(report: &'a mut Report, passages: usize) -> Self {
         Self {
             report,
+            citations: Citations::new(passages),
             text: String::new(),
             first_token_at: None,
         }
     }
 
+    /// Only the first so many passages went to the generator: it can't have others to cite.
+    pub(crate) fn give(&mut self, passages: usize) {
+        self.citations.give(passages);
+    }
+
     pub(crate) async fn push(&mut self, token: &str) {
-        if token.is_empty() {
+        let text = self.citations.push(token);
+        self.show(text).await;
+    }
+
+    async fn show(&mut self, text: String) {
+        if text.is_empty() {
             return;
         }
         self.first_token_at.get_or_insert_with(Instant::now);
-        self.text.push_str(token);
-        self.report
-            .emit(
-                name::TOKEN,
-                &Token {
-                    text: token.to_owned(),
-                },
-            )
-            .await;
+        self.text.push_str(&text);
+        self.report.emit(name::TOKEN, &Token { text }).await;
     }
 
-    /// The whole text, and when it began.
-    pub(crate) fn finish(self) -> (String, Option<Instant>) {
-        (self.text, self.first_token_at)
+    pub(crate) async fn finish(mut self) -> Written {
+        let rest = self.citations.finish();
+        self.show(rest).await;
+        Written {
+            text: self.text,
+            first_token_at: self.first_token_at,
+            cited: self.citations.cited().clone(),
+            citations_removed: self.citations.removed(),
+        }
     }
 }

@@ -1,34 +1,53 @@
 //! A question becomes an answer: retrieve passages, show them as sources, generate, keep the result.
 
+mod before;
+mod cache;
+mod citations;
+pub mod confidence;
+mod cues;
 mod extractive;
+pub(crate) mod faq;
+mod gate;
 mod generate;
 mod openai;
 mod prompt;
 mod retrieve;
+mod rewrite;
+mod sameness;
+mod speech;
+mod thoughts;
+mod units;
+mod wording;
+mod words;
 
 use std::time::Instant;
 
 use lectern_shared::{
     events::{
         name,
-        payload::{AnswerDone, Source, Sources, Timings},
+        payload::{AnswerDone, Source, Sources, Timings, Usage},
     },
     metrics,
     store::{
         jobs::Claimed,
         questions::{self, ForAnswer, NewAnswer, NewSource},
         search::Passage,
+        unanswered::{self, NewUnanswered},
     },
 };
 use serde_json::Value;
 use tracing::info;
 
-use self::generate::Output;
+use self::{
+    before::{Before, Open},
+    confidence::Signals,
+    generate::{Output, Written},
+};
 pub(crate) use self::{
     generate::Generator,
     retrieve::{Ask, Parts, Retrieved, retrieve},
 };
-use crate::{context::Context, error::JobError, report::Report};
+use crate::{context::Context, error::JobError, lexical::Language, report::Report, rerank};
 
 pub(crate) async fn answer(
     context: &Context,
@@ -36,21 +55,40 @@ pub(crate) async fn answer(
     report: &mut Report,
 ) -> Result<(), JobError> {
     let began = Instant::now();
-    let Some(question) = begin(context, job, report).await? else {
+    let Some(mut question) = begin(context, job, report).await? else {
         return Ok(());
+    };
+    rewrite::stand_alone(context, job, &mut question, report).await?;
+
+    let open = match before::look(context, job, &question, began, report).await? {
+        Before::Answered => return Ok(()),
+        Before::Open(open) => *open,
     };
 
     report.stage("retrieving").await;
-    let found = retrieve(context, &(&question).into()).await?;
-    show(&found.passages, report).await;
+    let mut found = retrieve(context, &(&question).into(), Some(&open.asked)).await?;
+    let signals = Signals::of(&question.text, &found.passages);
+    let confidence = confidence::confidence(&signals, context.embedder.identity());
+    let tokens_max = context.settings.answer.context_tokens_max;
+    rerank::keep_within(&mut found.passages, &found.tokens, tokens_max);
+    show(sources_shown(&found), report).await;
 
     report.stage("generating").await;
-    let mut output = Output::new(report);
-    let usage = context
-        .generator
-        .generate(context, &question, &found, &mut output)
-        .await?;
-    let (text, first_token_at) = output.finish();
+    let mut output = Output::new(report, found.passages.len());
+    let unsure = confidence < context.settings.confidence.confidence_min;
+    let usage = if unsure {
+        let language = found.language.map(Language::code);
+        output.push(confidence::abstention(language)).await;
+        Usage::default()
+    } else {
+        context
+            .generator
+            .generate(context, &question, &found, &mut output)
+            .await?
+    };
+    let written = output.finish().await;
+    // Generators say so themselves when they find nothing in what was found.
+    let abstained = unsure || written.text == generate::NOTHING_FOUND;
 
     let since_begin = |at: Instant| at.duration_since(began).as_secs_f64() * 1000.0;
     let timings = Timings {
@@ -58,7 +96,8 @@ pub(crate) async fn answer(
         embed_ms: found.embed_ms,
         words_ms: found.words_ms,
         search_ms: found.search_ms,
-        first_token_ms: since_begin(first_token_at.unwrap_or_else(Instant::now)),
+        rerank_ms: found.rerank_ms,
+        first_token_ms: since_begin(written.first_token_at.unwrap_or_else(Instant::now)),
         total_ms: since_begin(Instant::now()),
     };
     let generator = context.generator.name();
@@ -69,27 +108,57 @@ pub(crate) async fn answer(
     ::metrics::counter!(metrics::ANSWER_TOKENS, "generator" => generator, "direction" => "out")
         .increment(usage.answer_tokens.into());
 
+    count_citations(generator, &found, &written);
+
     let done = AnswerDone {
         generator: generator.to_owned(),
         usage: json(&usage),
         timings: json(&timings),
-        // Not before it is calibrated: a number that means nothing misleads.
-        confidence: None,
+        confidence: Some(confidence),
         cached: false,
         language: found.language.map(|language| language.code().to_owned()),
+        cited: written
+            .cited
+            .iter()
+            .filter_map(|&number| i16::try_from(number).ok())
+            .collect(),
+        abstained,
+        faq: None,
     };
+    let conditions = open.conditions.as_ref().filter(|_| !abstained);
     let answer = NewAnswer {
-        text: &text,
+        text: &written.text,
         generator,
         usage: done.usage.clone(),
         timings: done.timings.clone(),
         confidence: done.confidence,
         language: done.language.as_deref(),
+        abstained,
+        faq: None,
+        signals: Some(json(&signals)),
+        settings: &open.settings,
+        cache: conditions
+            .map(|conditions| conditions.entry(context, &question, &open.asked.embedding)),
+        unanswered: if abstained {
+            Some(unanswered(context, &question, &open).await?)
+        } else {
+            None
+        },
     };
-    if !questions::complete(&context.pool, job, Some(&answer), &sources(&found)).await? {
+    if !questions::complete(
+        &context.pool,
+        job,
+        Some(&answer),
+        &sources(&found, &written),
+    )
+    .await?
+    {
         return Err(JobError::LeaseLost);
     }
+    let origin = if abstained { "abstained" } else { "generated" };
+    ::metrics::counter!(metrics::ANSWERS, "origin" => origin).increment(1);
     info!(
+        abstained,
         passages = found.passages.len(),
         answer_tokens = usage.answer_tokens,
         "question answered"
@@ -107,8 +176,15 @@ pub(crate) async fn search(
     let Some(question) = begin(context, job, report).await? else {
         return Ok(());
     };
-    let found = retrieve(context, &(&question).into()).await?;
-    show(&found.passages, report).await;
+    let found = retrieve(context, &(&question).into(), None).await?;
+    let signals = Signals::of(&question.text, &found.passages);
+    let confidence = confidence::confidence(&signals, context.embedder.identity());
+    let shown = Sources {
+        confidence: Some(confidence),
+        signals: Some(json(&signals)),
+        ..sources_shown(&found)
+    };
+    show(shown, report).await;
     if !questions::complete(&context.pool, job, None, &[]).await? {
         return Err(JobError::LeaseLost);
     }
@@ -129,20 +205,64 @@ async fn begin(
     Ok(question)
 }
 
-async fn show(passages: &[Passage], report: &mut Report) {
-    let sources = (1..)
-        .zip(passages)
-        .map(|(number, passage)| Source::from_passage(number, passage))
-        .collect();
-    report.emit(name::SOURCES, &Sources { sources }).await;
+async fn show(sources: Sources, report: &mut Report) {
+    report.emit(name::SOURCES, &sources).await;
 }
 
-fn sources(found: &Retrieved) -> Vec<NewSource> {
+fn sources_shown(found: &Retrieved) -> Sources {
+    let sources: Vec<Source> = (1..)
+        .zip(&found.passages)
+        .map(|(number, passage)| Source::from_passage(number, passage))
+        .collect();
+    sources.into()
+}
+
+/// How the question is filed: with others that ask the same.
+async fn unanswered<'a>(
+    context: &Context,
+    question: &'a ForAnswer,
+    open: &'a Open,
+) -> Result<NewUnanswered<'a>, JobError> {
+    let near = unanswered::similar(
+        &context.pool,
+        question.tenant,
+        question.collection,
+        context.model,
+        &open.asked.embedding,
+    )
+    .await?;
+    let group = near
+        .into_iter()
+        .find(|group| sameness::may_mean_the_same(&group.question, &question.text));
+    Ok(NewUnanswered {
+        tenant: question.tenant,
+        collection: question.collection,
+        question: &question.text,
+        model: context.model,
+        embedding: &open.asked.embedding,
+        group: group.map(|group| group.id),
+        groups_max: context.settings.confidence.unanswered_max,
+    })
+}
+
+fn count_citations(generator: &'static str, found: &Retrieved, written: &Written) {
+    let count = |outcome: &'static str, number: u64| {
+        ::metrics::counter!(metrics::CITATIONS, "generator" => generator, "outcome" => outcome)
+            .increment(number);
+    };
+    count("kept", written.cited.len() as u64);
+    count("removed", written.citations_removed.into());
+    if written.cited.is_empty() && !found.passages.is_empty() {
+        ::metrics::counter!(metrics::ANSWERS_UNCITED, "generator" => generator).increment(1);
+    }
+}
+
+fn sources(found: &Retrieved, written: &Written) -> Vec<NewSource> {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a score needs no more digits than an f32 has"
     )]
-    let source = |passage: &Passage| NewSource {
+    let source = |(number, passage): (usize, &Passage)| NewSource {
         document: passage.document,
         version: passage.version,
         page_first: passage.page_first,
@@ -152,8 +272,9 @@ fn sources(found: &Retrieved) -> Vec<NewSource> {
         place: passage.place.clone(),
         text: passage.text.clone(),
         score: passage.score as f32,
+        cited: written.cited.contains(&number),
     };
-    found.passages.iter().map(source).collect()
+    (1..).zip(&found.passages).map(source).collect()
 }
 
 fn json(value: &impl serde::Serialize) -> Value {

@@ -18,6 +18,8 @@ use crate::{
         Language,
         search::{self as lexical, Matches},
     },
+    models::{Embedded, TokenSigns},
+    rerank::{self, Question, Reranked},
 };
 
 /// What is asked for.
@@ -37,12 +39,15 @@ pub(crate) struct Ask<'a> {
 pub(crate) struct Parts {
     pub(crate) words: bool,
     pub(crate) vectors: bool,
+    /// The reranker, diversity and joining, as far as they are switched on.
+    pub(crate) rerank: bool,
 }
 
 impl Parts {
     const ALL: Self = Self {
         words: true,
         vectors: true,
+        rerank: true,
     };
 }
 
@@ -70,9 +75,43 @@ pub(crate) struct Retrieved {
     /// Of the words' search, most of it while the model embeds the question.
     pub(crate) words_ms: f64,
     pub(crate) search_ms: f64,
+    pub(crate) rerank_ms: f64,
+    /// Of each passage's text.
+    pub(crate) tokens: Vec<usize>,
 }
 
-pub(crate) async fn retrieve(context: &Context, ask: &Ask<'_>) -> Result<Retrieved, JobError> {
+/// A question as the model has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// Of length 1.
+    pub(crate) embedding: Vec<f32>,
+    /// For a reranker that compares tokens.
+    pub(crate) tokens: Option<TokenSigns>,
+    pub(crate) embed_ms: f64,
+}
+
+/// Embeds a question.
+pub(crate) async fn embed(context: &Context, text: &str) -> Result<Asked, JobError> {
+    let began = Instant::now();
+    let (embedding, tokens) = if context.reranking.compares_tokens() {
+        let Embedded { vector, tokens } = context.embedder.embed_question_tokens(text).await?;
+        (vector, tokens)
+    } else {
+        (context.embedder.embed_question(text).await?, None)
+    };
+    Ok(Asked {
+        embedding,
+        tokens,
+        embed_ms: since(began),
+    })
+}
+
+/// `known` is the question as the model has it, where that was made already.
+pub(crate) async fn retrieve(
+    context: &Context,
+    ask: &Ask<'_>,
+    known: Option<&Asked>,
+) -> Result<Retrieved, JobError> {
     let settings = &context.settings.search;
     let began = Instant::now();
     let by_words = async {
@@ -89,12 +128,25 @@ pub(crate) async fn retrieve(context: &Context, ask: &Ask<'_>) -> Result<Retriev
         Ok::<_, JobError>((found, since(began)))
     };
     let by_vectors = async {
-        let embedding = context.embedder.embed_question(ask.text).await?;
-        Ok((embedding, since(began)))
+        match known {
+            Some(known) => Ok(known.clone()),
+            None => embed(context, ask.text).await,
+        }
     };
-    let ((found, words_ms), (embedding, embed_ms)) = tokio::try_join!(by_words, by_vectors)?;
+    let ((found, words_ms), asked) = tokio::try_join!(by_words, by_vectors)?;
+    let Asked {
+        embedding,
+        tokens,
+        embed_ms,
+    } = asked;
 
     let searching = Instant::now();
+    let passages_max = ask.passages_max as usize;
+    let candidates = if ask.parts.rerank {
+        context.reranking.candidates(passages_max)
+    } else {
+        passages_max
+    };
     let query = Query {
         tenant: ask.tenant,
         collection: ask.collection,
@@ -111,15 +163,28 @@ pub(crate) async fn retrieve(context: &Context, ask: &Ask<'_>) -> Result<Retriev
             Parts { vectors: false, .. } => Fusion { vector_weight: 0.0 },
             _ => settings.fusion(),
         },
-        passages_max: ask.passages_max,
+        passages_max: u32::try_from(candidates).unwrap_or(u32::MAX),
     };
     let passages = search::passages(&context.pool, &query).await?;
+    context.must_be_active().await?;
+    let search_ms = since(searching);
+    let reranked = if ask.parts.rerank {
+        let asked = Question {
+            text: ask.text.to_owned(),
+            tokens,
+        };
+        rerank::rerank(context, asked, passages, passages_max).await?
+    } else {
+        Reranked::unchanged(passages)
+    };
     Ok(Retrieved {
-        passages,
+        passages: reranked.passages,
         language: found.language,
         embed_ms,
         words_ms,
-        search_ms: since(searching),
+        search_ms,
+        rerank_ms: reranked.rerank_ms,
+        tokens: reranked.tokens,
         embedding,
     })
 }

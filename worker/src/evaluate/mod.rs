@@ -2,13 +2,15 @@
 //!
 //! It goes the way of a question that is asked, from its text to its passages, without the queue.
 
+mod golden;
+
 mod report;
 
 mod scores;
 
 mod set;
 
-use std::io::Write;
+use std::{io::Write, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 use lectern_shared::{
@@ -39,19 +41,29 @@ const WARM_UP: usize = 5;
 /// # Errors
 /// When the set can't be read, the collection doesn't exist, or a search fails.
 pub async fn run(command: EvaluateCommand, stop: CancellationToken) -> Result<()> {
-    let file = std::fs::File::open(&command.set)
-        .with_context(|| format!("{} can't be read", command.set.display()))?;
-    let mut questions = set::read(std::io::BufReader::new(file))?;
-    if let Some(limit) = command.limit {
-        questions.truncate(limit);
-    }
-    if questions.is_empty() {
-        bail!("{} has no questions", command.set.display());
-    }
     let context = Context::connect(command.settings.clone(), &stop).await?;
     let collection = collections::by_name(&context.pool, DEFAULT_TENANT, &command.collection)
         .await?
         .with_context(|| format!("there is no collection {:?}", command.collection))?;
+    let mut questions = match &command.set {
+        Some(path) => {
+            let file = std::fs::File::open(path)
+                .with_context(|| format!("{} can't be read", path.display()))?;
+            set::read(std::io::BufReader::new(file))?
+        }
+        None => golden::read(&context.pool, collection).await?,
+    };
+    if let Some(path) = &command.export {
+        return export(path, &questions);
+    }
+    if let Some(limit) = command.limit {
+        questions.truncate(limit);
+    }
+    if questions.is_empty() {
+        bail!(
+            "there are no questions: give a file with --set, or have readers rate answers of this collection"
+        );
+    }
 
     let mut rows = Vec::new();
     for variant in &command.variants {
@@ -71,6 +83,16 @@ pub async fn run(command: EvaluateCommand, stop: CancellationToken) -> Result<()
     }
     std::io::stdout().write_all(report::table(&rows).as_bytes())?;
     Ok(())
+}
+
+/// Writes a set, for people to go through.
+fn export(path: &Path, questions: &[Question]) -> Result<()> {
+    let mut text = String::new();
+    for question in questions {
+        text.push_str(&serde_json::to_string(question)?);
+        text.push('\n');
+    }
+    std::fs::write(path, text).with_context(|| format!("{} can't be written", path.display()))
 }
 
 async fn measure(
@@ -95,7 +117,7 @@ async fn measure(
             passages_max: PASSAGES,
             parts: parts(variant),
         };
-        let found = match retrieve(context, &ask).await {
+        let found = match retrieve(context, &ask, None).await {
             Ok(found) => found,
             Err(error) => bail!("a search failed: {error}"),
         };
@@ -111,5 +133,6 @@ fn parts(variant: Variant) -> Parts {
     Parts {
         words: variant != Variant::Vectors,
         vectors: variant != Variant::Words,
+        rerank: variant == Variant::Reranked,
     }
 }

@@ -20,6 +20,7 @@ pub(super) struct Measured {
     embed_ms: [f64; 2],
     words_ms: [f64; 2],
     search_ms: [f64; 2],
+    rerank_ms: [f64; 2],
     total_ms: [f64; 2],
 }
 
@@ -41,6 +42,7 @@ impl Measured {
             embed_ms: both(&times.embed),
             words_ms: both(&times.words),
             search_ms: both(&times.search),
+            rerank_ms: both(&times.rerank),
             total_ms: both(&times.total),
         }
     }
@@ -49,7 +51,7 @@ impl Measured {
 /// In Markdown.
 pub(super) fn table(rows: &[Measured]) -> String {
     let mut table = "| collection | search | questions | nDCG@10 | recall@5 | recall@20 | MRR@10 | embed | words | \
-                     search | total, p50 / p95 ms |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
+                     search | rerank | total, p50 / p95 ms |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n"
         .to_owned();
     for row in rows {
         let ms = |[median, slow]: [f64; 2]| format!("{median:.1} / {slow:.1}");
@@ -61,13 +63,14 @@ pub(super) fn table(rows: &[Measured]) -> String {
         } = row.means;
         let _ = writeln!(
             table,
-            "| {} | {} | {} | {ndcg_10:.4} | {recall_5:.4} | {recall_20:.4} | {mrr_10:.4} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {ndcg_10:.4} | {recall_5:.4} | {recall_20:.4} | {mrr_10:.4} | {} | {} | {} | {} | {} |",
             row.collection,
             row.search,
             row.questions,
             ms(row.embed_ms),
             ms(row.words_ms),
             ms(row.search_ms),
+            ms(row.rerank_ms),
             ms(row.total_ms),
         );
     }

@@ -153,6 +153,7 @@ pub(super) struct Times {
     pub(super) embed: Vec<f64>,
     pub(super) words: Vec<f64>,
     pub(super) search: Vec<f64>,
+    pub(super) rerank: Vec<f64>,
     pub(super) total: Vec<f64>,
 }
 

@@ -10,29 +10,29 @@
 use std::io::BufRead;
 
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Question {
     pub(super) question: String,
     pub(super) relevant: Vec<Relevant>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) filter: Option<Value>,
 }
 
 /// What answers a question.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Relevant {
     /// Its name.
     pub(super) document: String,
     /// First and last.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pages: Option<(u32, u32)>,
     /// First and last.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) rows: Option<(u32, u32)>,
     #[serde(default = "one")]
     pub(super) grade: f64,

@@ -8,12 +8,13 @@ use lectern_shared::{
         chunks::{self, NewChunk, TextHash},
         documents::ForIngest,
         jobs::Claimed,
+        token_vectors,
     },
 };
 use sha2::{Digest, Sha256};
 
 use super::chunk::Chunk;
-use crate::{context::Context, error::JobError, report::Report};
+use crate::{context::Context, error::JobError, models::TokenSigns, report::Report};
 
 /// Chunks that are embedded and written together: enough to keep the model's threads busy while others are written,
 /// few enough to hold.
@@ -70,7 +71,17 @@ async fn embed(
         .map(|text| Sha256::digest(text.as_bytes()).into())
         .collect();
     let known = chunks::vectors_of(&context.pool, document.tenant, context.model, &hashes).await?;
-    let mut vectors: HashMap<TextHash, Vec<f32>> = known.into_iter().collect();
+    let with_tokens = context.settings.keeps_token_vectors();
+    let mut tokens = HashMap::new();
+    if with_tokens {
+        tokens =
+            token_vectors::of_texts(&context.pool, document.tenant, context.model, &hashes).await?;
+    }
+    // Without its tokens' vectors a text is embedded once more, so that reading a document anew brings them.
+    let mut vectors: HashMap<TextHash, Vec<f32>> = known
+        .into_iter()
+        .filter(|(hash, _)| !with_tokens || tokens.contains_key(hash))
+        .collect();
     let mut missing: HashMap<TextHash, String> = HashMap::new();
     for (hash, text) in hashes.iter().zip(texts) {
         if !vectors.contains_key(hash) {
@@ -80,12 +91,24 @@ async fn embed(
     let reused = chunks.len() - missing.len();
     ::metrics::counter!(metrics::EMBEDDING_REUSED).increment(reused as u64);
     let (missing, texts): (Vec<TextHash>, Vec<String>) = missing.into_iter().unzip();
-    let embedded = context.embedder.embed_passages(texts).await?;
-    vectors.extend(missing.into_iter().zip(embedded));
+    if with_tokens {
+        let embedded = context.embedder.embed_passages_tokens(texts).await?;
+        for (hash, embedded) in missing.into_iter().zip(embedded) {
+            vectors.insert(hash, embedded.vector);
+            let signs = embedded.tokens.map(TokenSigns::into_bytes);
+            tokens.extend(signs.map(|signs| (hash, signs)));
+        }
+    } else {
+        let embedded = context.embedder.embed_passages(texts).await?;
+        vectors.extend(missing.into_iter().zip(embedded));
+    }
     let rows = hashes
         .into_iter()
         .zip(chunks)
-        .map(|(hash, chunk)| row(chunk, hash, vectors[&hash].clone()));
+        .map(|(hash, chunk)| NewChunk {
+            token_vectors: tokens.get(&hash).cloned(),
+            ..row(chunk, hash, vectors[&hash].clone())
+        });
     Ok(rows.collect())
 }
 
@@ -101,5 +124,6 @@ fn row(chunk: &Chunk, embedded_sha256: TextHash, embedding: Vec<f32>) -> NewChun
         text: chunk.text.clone(),
         tokens: i32::try_from(chunk.tokens).unwrap_or(i32::MAX),
         embedding,
+        token_vectors: None,
     }
 }

@@ -30,7 +30,7 @@ use self::{
     parse::ParsedDocument,
 };
 pub(crate) use self::{
-    chunk::{collapse, sentences},
+    chunk::{HEADINGS_SEPARATOR, collapse, sentences},
     read::announce,
 };
 use crate::{
@@ -180,6 +180,7 @@ async fn complete(
         notes: &done.notes,
         language: language.map(Language::code),
         request_index,
+        model: context.model,
     };
     let upkeep = documents::complete_ingest(pool, job, document, &completion, &context.limits)
         .await?

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, collections::HashSet, fmt, sync::LazyLock};
 
 use rust_stemmers::{Algorithm, Stemmer};
+use unicode_segmentation::UnicodeSegmentation;
 use whatlang::{Detector, Lang};
 
 /// Texts are looked at up to here: more don't change the result.
@@ -136,18 +137,37 @@ impl Language {
         tell(text, &DETECTOR)
     }
 
-    /// What a question is written in, where only these languages can be meant: its text is too short to tell it from
-    /// all there are.
+    /// What a question is written in; `among` are the languages of what is searched. A few words are too short to tell
+    /// it by their letters: their stop words do, or else what fits best among those.
     pub(crate) fn of_question(text: &str, among: &[Self]) -> Option<Self> {
-        match among {
-            [] => Self::of(text),
-            [only] => Self::of(text).or(Some(*only)),
-            _ => {
-                let langs = among.iter().map(|language| ENTRIES[language.0].lang);
-                let detector = Detector::with_allowlist(langs.collect());
-                Self::of(text)
-                    .or_else(|| detector.detect_lang(text).and_then(Self::from))
-            }
+        Self::of(text)
+            .or_else(|| Self::by_stop_words(text))
+            .or_else(|| match among {
+                [] => None,
+                [only] => Some(*only),
+                _ => {
+                    let langs = among.iter().map(|language| ENTRIES[language.0].lang);
+                    let detector = Detector::with_allowlist(langs.collect());
+                    detector.detect_lang(text).and_then(Self::from)
+                }
+            })
+    }
+
+    /// The language with the most of the text's words on its list of stop words, if no other has as many.
+    fn by_stop_words(text: &str) -> Option<Self> {
+        let words: Vec<String> = text.unicode_words().map(str::to_lowercase).collect();
+        let count = |language: &Self| {
+            let stop_words = words.iter().filter(|word| language.is_stop_word(word));
+            stop_words.count()
+        };
+        let mut counts: Vec<(usize, Self)> = (0..ENTRIES.len())
+            .map(Self)
+            .map(|language| (count(&language), language))
+            .collect();
+        counts.sort_by(|a, b| b.cmp(a));
+        match counts.as_slice() {
+            [(most, language), (next, _), ..] if most > next => Some(*language),
+            _ => None,
         }
     }
 
@@ -262,5 +282,13 @@ mod tests {
         assert_eq!(told("¿Cuándo se abrió el museo?"), Some("es"));
         assert_eq!(told("Wann wurde das Museum eröffnet?"), Some("de"));
         assert_eq!(told("When was the museum opened?"), Some("en"));
+        let english = [Language::from_code("en").unwrap()];
+        let told = |text| Language::of_question(text, &english).map(Language::code);
+        assert_eq!(
+            told("¿Qué enzima descompone la lactosa en el intestino?"),
+            Some("es"),
+            "whatever the documents are in"
+        );
+        assert_eq!(told("ERR-4711"), Some("en"));
     }
 }

@@ -10,6 +10,9 @@ pub enum EmbedError {
     #[error("cannot read {path}")]
     Read { path: PathBuf, source: io::Error },
 
+    #[error("cannot write {path}")]
+    Write { path: PathBuf, source: io::Error },
+
     #[error("{path} is damaged or not what its name says: {reason}")]
     Malformed { path: PathBuf, reason: String },
 
@@ -47,6 +50,11 @@ impl EmbedError {
     pub(super) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Read { path, source }
+    }
+
+    pub(super) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Write { path, source }
     }
 
     pub(super) fn malformed(path: &Path, reason: impl ToString) -> Self {

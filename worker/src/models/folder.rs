@@ -2,22 +2,25 @@
 //!
 //! ```text
 //! config.json                 sizes, activation, kind of positions
-//! model.safetensors           32-bit weights
+//! model.safetensors           weights of 32 or 16 bits
 //! tokenizer.json              the tokenizer, complete
 //! modules.json                optional: what follows the encoder
 //! 1_Pooling/config.json       optional: how token vectors become one
 //! sentence_bert_config.json   optional: how many tokens the model was trained on
+//! config_sentence_transformers.json   optional: what goes before questions and passages
 //! ```
 //!
 //! A model that loads and answers slightly wrong is worse than one that doesn't load: each setting
 //! that changes the vectors is checked, not assumed.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::prefixes::Prefixes;
 use super::weights::Weights;
 use super::{EmbedError, ModelIdentity, Quantization};
 
@@ -27,6 +30,7 @@ pub struct ModelFolder {
     dir: PathBuf,
     name: String,
     max_tokens: u16,
+    prefixes: Prefixes,
     pub(super) bert: BertConfig,
     pub(super) weights: Weights,
 }
@@ -47,11 +51,48 @@ pub(super) struct BertConfig {
     pub(super) num_hidden_layers: usize,
     pub(super) type_vocab_size: usize,
     pub(super) vocab_size: usize,
+    pad_token_id: Option<u16>,
+}
+
+/// The architectures that we run, by their names in `config.json`: two families of one network.
+const BERT: &str = "BertModel";
+const XLM_R: &str = "XLMRobertaModel";
+
+impl BertConfig {
+    fn is(&self, architecture: &str) -> bool {
+        self.architectures.iter().any(|name| name == architecture)
+    }
+
+    /// The row of the position table that a text's first token has.
+    ///
+    /// XLM-R leaves the rows up to that of the padding token unused. Source: `create_position_ids_from_input_ids` of
+    /// the transformers library.
+    pub(super) fn first_position(&self) -> u16 {
+        if self.is(XLM_R) {
+            self.pad_token_id.unwrap_or(1).saturating_add(1)
+        } else {
+            0
+        }
+    }
+
+    /// The longest text that the position table reaches for.
+    fn positions(&self) -> u16 {
+        self.max_position_embeddings
+            .saturating_sub(self.first_position())
+    }
 }
 
 /// The default of configurations older than the setting.
 fn absolute() -> String {
     "absolute".to_owned()
+}
+
+/// What `config.json` says of the layer on top of a cross-encoder.
+#[derive(Deserialize)]
+struct Classes {
+    num_labels: Option<usize>,
+    #[serde(default)]
+    id2label: HashMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +103,33 @@ struct Module {
 #[derive(Deserialize)]
 struct SentenceConfig {
     max_seq_length: u16,
+}
+
+/// What sentence-transformers knows to put before a text, by names that each model chooses.
+#[derive(Deserialize)]
+struct Prompts {
+    #[serde(default)]
+    prompts: HashMap<String, String>,
+    default_prompt_name: Option<String>,
+}
+
+impl Prompts {
+    /// As `encode_query` and `encode_document` of sentence-transformers choose: the first of the names that is there,
+    /// then the default, then nothing. Source: `SentenceTransformer.py` of its release 5.
+    fn prefixes(self) -> Prefixes {
+        let choose = |names: &[&str]| {
+            let default = self.default_prompt_name.as_deref();
+            let mut names = names.iter().copied().chain(default);
+            names
+                .find_map(|name| self.prompts.get(name))
+                .cloned()
+                .unwrap_or_default()
+        };
+        Prefixes {
+            question: choose(&["query"]),
+            passage: choose(&["document", "passage", "corpus"]),
+        }
+    }
 }
 
 impl ModelFolder {
@@ -81,14 +149,17 @@ impl ModelFolder {
 
         let sentence: Option<SentenceConfig> =
             read_json_if_there(&dir.join("sentence_bert_config.json"))?;
-        let max_tokens =
-            sentence.map_or(bert.max_position_embeddings, |config| config.max_seq_length);
-        if max_tokens < 3 || max_tokens > bert.max_position_embeddings {
+        let positions = bert.positions();
+        let max_tokens = sentence.map_or(positions, |config| config.max_seq_length);
+        if max_tokens < 3 || max_tokens > positions {
             return Err(unsupported(format!(
-                "max_seq_length is {max_tokens}, but the model has {} positions: correct sentence_bert_config.json",
-                bert.max_position_embeddings
+                "max_seq_length is {max_tokens}, but the model has {positions} positions: correct sentence_bert_config.json"
             )));
         }
+        let prefixes =
+            read_json_if_there::<Prompts>(&dir.join("config_sentence_transformers.json"))?
+                .map(Prompts::prefixes)
+                .unwrap_or_default();
         let weights = Weights::open(&dir.join("model.safetensors"))?;
         // Not `_name_or_path` of the configuration: that is the model that this one was trained from.
         let name = folder_name(dir)?;
@@ -96,14 +167,44 @@ impl ModelFolder {
             dir: dir.to_owned(),
             name,
             max_tokens,
+            prefixes,
             bert,
             weights,
+        })
+    }
+
+    /// The folder of a cross-encoder: a BERT model with a layer on top that turns a pair of texts into one number.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(super) fn open_cross_encoder(dir: &Path) -> Result<Self, EmbedError> {
+        let path = dir.join("config.json");
+        let (mut bert, head): (BertConfig, Classes) = (read_json(&path)?, read_json(&path)?);
+        let unsupported = |reason: String| EmbedError::Unsupported {
+            dir: dir.to_owned(),
+            reason,
+        };
+        check_cross_encoder(&bert, &head).map_err(unsupported)?;
+        bert.architectures = vec!["BertModel".to_owned()];
+        check_encoder(&bert).map_err(unsupported)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            name: folder_name(dir)?,
+            max_tokens: bert.max_position_embeddings,
+            prefixes: Prefixes::default(),
+            weights: Weights::open(&dir.join("model.safetensors"))?,
+            bert,
         })
     }
 
     /// Tokens that the model reads of a text, special tokens included.
     pub fn max_tokens(&self) -> u16 {
         self.max_tokens
+    }
+
+    /// What goes before each text.
+    pub fn prefixes(&self) -> &Prefixes {
+        &self.prefixes
     }
 
     pub(super) fn file(&self, name: &str) -> PathBuf {
@@ -114,7 +215,7 @@ impl ModelFolder {
     pub(super) fn identity(&self, quantization: Quantization) -> Result<ModelIdentity, EmbedError> {
         Ok(ModelIdentity {
             name: self.name.clone(),
-            revision: self.weights.sha256()?,
+            revision: self.prefixes.revision(self.weights.sha256()?),
             dimensions: self.bert.hidden_size,
             pooling: "mean".to_owned(),
             quantization: quantization.to_string(),
@@ -124,14 +225,11 @@ impl ModelFolder {
 }
 
 fn check_encoder(config: &BertConfig) -> Result<(), String> {
-    const INSTEAD: &str = "use a BERT sentence model such as all-MiniLM-L6-v2";
-    if !config
-        .architectures
-        .iter()
-        .any(|architecture| architecture == "BertModel")
-    {
+    const INSTEAD: &str =
+        "use a BERT or XLM-R sentence model such as all-MiniLM-L6-v2 or multilingual-e5-small";
+    if !config.is(BERT) && !config.is(XLM_R) {
         return Err(format!(
-            "its architecture is {:?}, not BertModel: {INSTEAD}",
+            "its architecture is {:?}, not {BERT} or {XLM_R}: {INSTEAD}",
             config.architectures
         ));
     }
@@ -154,6 +252,26 @@ fn check_encoder(config: &BertConfig) -> Result<(), String> {
             "{} dimensions can't be shared among {} attention heads: correct config.json",
             config.hidden_size, config.num_attention_heads
         ));
+    }
+    Ok(())
+}
+
+fn check_cross_encoder(config: &BertConfig, head: &Classes) -> Result<(), String> {
+    const WANTED: &str = "BertForSequenceClassification";
+    const INSTEAD: &str = "use a BERT cross-encoder such as ms-marco-MiniLM-L-6-v2";
+    if !config.architectures.iter().any(|name| name == WANTED) {
+        return Err(format!(
+            "its architecture is {:?}, not {WANTED}: {INSTEAD}",
+            config.architectures
+        ));
+    }
+    // transformers writes names of the classes rather than their number; without either there are two.
+    let labels = head.num_labels.unwrap_or(match head.id2label.len() {
+        0 => 2,
+        named => named,
+    });
+    if labels != 1 {
+        return Err(format!("it has {labels} classes, not one score: {INSTEAD}"));
     }
     Ok(())
 }
@@ -295,13 +413,54 @@ mod tests {
     }
 
     #[test]
+    fn positions_of_xlm_r_begin_after_that_of_the_padding() {
+        let mut config = minilm();
+        config["architectures"] = json!(["XLMRobertaModel"]);
+        config["max_position_embeddings"] = json!(514);
+        config["pad_token_id"] = json!(1);
+        let folder = open(&[("config.json", config.clone())]).unwrap();
+        assert_eq!(
+            (folder.bert.first_position(), folder.max_tokens()),
+            (2, 512)
+        );
+        let sentence = (
+            "sentence_bert_config.json",
+            json!({ "max_seq_length": 514 }),
+        );
+        assert!(refusal(&[("config.json", config), sentence]).contains("has 512 positions"));
+    }
+
+    #[test]
+    fn prompts_go_before_questions_and_passages_and_into_the_identity() {
+        let with = |prompts: Value| {
+            let prompts = ("config_sentence_transformers.json", prompts);
+            let folder = folder_with(&[("config.json", minilm()), prompts]);
+            let model = ModelFolder::open(folder.path()).unwrap();
+            let revision = model.identity(Quantization::Fp32).unwrap().revision;
+            (model.prefixes, revision)
+        };
+        let (prefixes, revision) = with(json!({
+            "prompts": { "query": "query: ", "passage": "passage: " }, "default_prompt_name": null,
+        }));
+        assert_eq!(prefixes.question, "query: ");
+        assert_eq!(prefixes.passage, "passage: ");
+
+        let (plain, plain_revision) =
+            with(json!({ "__version__": {}, "prompts": { "query": "", "document": "" } }));
+        assert_eq!(plain, Prefixes::default());
+        assert_ne!(revision, plain_revision);
+        assert_eq!(with(json!({})), (plain, plain_revision));
+
+        let (default, _) =
+            with(json!({ "prompts": { "all": "Text: " }, "default_prompt_name": "all" }));
+        assert_eq!(default.question, "Text: ");
+        assert_eq!(default.passage, "Text: ");
+    }
+
+    #[test]
     fn settings_that_would_give_other_vectors_are_refused_with_their_name() {
         for (key, value, expected) in [
-            (
-                "architectures",
-                json!(["XLMRobertaModel"]),
-                "XLMRobertaModel",
-            ),
+            ("architectures", json!(["T5EncoderModel"]), "T5EncoderModel"),
             ("hidden_act", json!("gelu_new"), "gelu_new"),
             (
                 "position_embedding_type",

@@ -2,7 +2,7 @@
 
 use super::onnx_fields::{IR_VERSION, attribute, graph, model, node, opset, tensor, value_info};
 use super::protobuf::Message;
-use super::weights::Place;
+use super::weights::{Place, Width};
 
 /// The operators of the ONNX standard, as of opset 18, and those that ONNX Runtime adds to it.
 const STANDARD_OPSET: i64 = 18;
@@ -14,6 +14,7 @@ pub(super) enum Element {
     Float = 1,
     Int8 = 3,
     Int64 = 7,
+    Float16 = 10,
 }
 
 impl Element {
@@ -159,7 +160,12 @@ impl Graph {
         file: &str,
         place: Place,
     ) -> Tensor {
-        let mut message = tensor_head(name, Element::Float, shape);
+        let element = match place.width {
+            Width::Bits32 => Element::Float,
+            Width::Bits16 => Element::Float16,
+            Width::Bits8 => Element::Int8,
+        };
+        let mut message = tensor_head(name, element, shape);
         let entries = [
             ("location", file.to_owned()),
             ("offset", place.offset.to_string()),

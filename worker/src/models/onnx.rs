@@ -1,8 +1,8 @@
-//! Turns a BERT folder into an ONNX model that maps token ids to finished sentence vectors.
+//! Turns the folder of a BERT or XLM-R model into an ONNX model that maps token ids to finished sentence vectors.
 //!
 //! Made in memory at each start, so that there is no second file that could disagree with the
 //! weights. In 32 bits the graph is 20 KB and points into `model.safetensors`; in 8 bits it holds
-//! the rounded weights, 23 MB for 22 million.
+//! the rounded weights, 23 MB for 22 million. Both families are one network; they differ in where positions begin.
 //!
 //! Mean pooling and normalisation are part of the graph: the runtime hands back 384 numbers per
 //! text rather than 384 per token. Layers use ONNX Runtime's fused operators (`com.microsoft`),
@@ -12,7 +12,7 @@
 use super::folder::{BertConfig, ModelFolder};
 use super::graph::{Attribute, Dimension, Element, Graph, Tensor};
 use super::quantize::QuantizedMatrix;
-use super::weights::Weights;
+use super::weights::{Weights, Width};
 use super::{EmbedError, Quantization};
 
 /// The model's input, `[texts, tokens]` of 64-bit integers, and its output, `[texts, dimensions]` of floats.
@@ -21,6 +21,13 @@ use super::{EmbedError, Quantization};
 /// Runtime takes its quick attention, which keeps its sums in the caches: a tenth of all processor time less.
 pub(super) const TOKEN_IDS: &str = "token_ids";
 pub(super) const SENTENCE_VECTORS: &str = "sentence_vectors";
+
+/// The other output: what the last layer says of each token, `[texts, tokens, dimensions]`. It is there anyway.
+pub(super) const TOKEN_STATES: &str = "token_states";
+
+/// Of a cross-encoder: which of two texts each token is of, an input besides the tokens; and the output, `[texts, 1]`.
+pub(super) const SEGMENTS: &str = "segments";
+pub(super) const SCORES: &str = "scores";
 
 /// The bytes of an ONNX file. In 32 bits it needs the weights' folder beside it.
 pub(super) fn model(
@@ -37,13 +44,32 @@ pub(super) fn model(
     let shape = [Dimension::Named("texts"), Dimension::Named("tokens")];
     let token_ids = encoder.graph.input(TOKEN_IDS, Element::Int64, &shape);
 
-    let mut states = encoder.embeddings(&token_ids)?;
-    for layer in 0..folder.bert.num_hidden_layers {
-        states = encoder.layer(layer, &states)?;
-    }
+    let states = encoder.states(&token_ids, None)?;
     encoder.pool(&states);
+    encoder.show(&states);
     Ok(encoder.graph.into_model())
 }
+
+/// The bytes of an ONNX file that scores pairs of texts; it needs the weights' folder beside it.
+pub(super) fn cross_encoder(folder: &ModelFolder) -> Result<Vec<u8>, EmbedError> {
+    let mut encoder = Encoder {
+        graph: Graph::new("cross-encoder"),
+        config: &folder.bert,
+        weights: &folder.weights,
+        quantization: Quantization::Fp32,
+        hidden: usize::from(folder.bert.hidden_size),
+    };
+    let shape = [Dimension::Named("texts"), Dimension::Named("tokens")];
+    let token_ids = encoder.graph.input(TOKEN_IDS, Element::Int64, &shape);
+    let segments = encoder.graph.input(SEGMENTS, Element::Int64, &shape);
+    let states = encoder.states(&token_ids, Some(&segments))?;
+    encoder.classify(&states)?;
+    Ok(encoder.graph.into_model())
+}
+
+/// Where the scales of a table of words are that holds integers, and for how many numbers each of them is.
+pub(super) const WORD_SCALES: &str = "embeddings.word_embeddings.scales";
+pub(super) const WORD_BLOCK: usize = 32;
 
 struct Encoder<'a> {
     graph: Graph,
@@ -61,16 +87,34 @@ struct Linear {
 }
 
 impl Encoder<'_> {
+    /// What the last layer says of each token.
+    fn states(
+        &mut self,
+        token_ids: &Tensor,
+        segments: Option<&Tensor>,
+    ) -> Result<Tensor, EmbedError> {
+        let mut states = self.embeddings(token_ids, segments)?;
+        for layer in 0..self.config.num_hidden_layers {
+            states = self.layer(layer, &states)?;
+        }
+        Ok(states)
+    }
+
     /// Word, position and segment embeddings, summed and normalised: `[texts, tokens]` to `[texts,
     /// tokens, hidden]`.
-    fn embeddings(&mut self, token_ids: &Tensor) -> Result<Tensor, EmbedError> {
+    fn embeddings(
+        &mut self,
+        token_ids: &Tensor,
+        segment_ids: Option<&Tensor>,
+    ) -> Result<Tensor, EmbedError> {
         let words = self.word_embeddings(token_ids)?;
 
-        // The rows of the position table up to the length of this batch.
+        // As many rows of the position table as this text is long.
         let positions = self.floats(
             "embeddings.position_embeddings.weight",
             &[self.config.max_position_embeddings.into(), self.hidden],
         )?;
+        let first = self.integer("first_position", self.config.first_position().into());
         let (zero, one, two) = (
             self.integer("zero", 0),
             self.integer("one", 1),
@@ -78,16 +122,18 @@ impl Encoder<'_> {
         );
         let batch_shape = self.graph.node("Shape", &[token_ids], &[]);
         let tokens = self.graph.node("Slice", &[&batch_shape, &one, &two], &[]);
+        let end = self.graph.node("Add", &[&tokens, &first], &[]);
         let positions = self
             .graph
-            .node("Slice", &[&positions, &zero, &tokens, &zero], &[]);
+            .node("Slice", &[&positions, &first, &end, &zero], &[]);
 
         // A text on its own is segment 0 throughout.
         let segments = self.floats(
             "embeddings.token_type_embeddings.weight",
             &[self.config.type_vocab_size, self.hidden],
         )?;
-        let segment = self.graph.node("Gather", &[&segments, &zero], &[]);
+        let segment_ids = segment_ids.unwrap_or(&zero);
+        let segment = self.graph.node("Gather", &[&segments, segment_ids], &[]);
 
         let sum = self.graph.node("Add", &[&words, &positions], &[]);
         let sum = self.graph.node("Add", &[&sum, &segment], &[]);
@@ -100,13 +146,24 @@ impl Encoder<'_> {
         ))
     }
 
-    /// In 8 bits the table stays small: rows are gathered as integers and scaled afterwards.
+    /// Only the rows of the text's tokens are ever looked at, so that a table that needs no rounding stays in its file,
+    /// and of a large vocabulary the words that occur are in memory.
+    ///
+    /// In 8 bits rows are gathered as integers and scaled afterwards. Rounded is a table of 32 bits alone: one of 16 or
+    /// 8, as that of a multilingual model, which is most of it, is better left where it is than copied.
     fn word_embeddings(&mut self, token_ids: &Tensor) -> Result<Tensor, EmbedError> {
         const NAME: &str = "embeddings.word_embeddings.weight";
         let shape = [self.config.vocab_size, self.hidden];
-        if self.quantization == Quantization::Fp32 {
-            let table = self.floats(NAME, &shape)?;
-            return Ok(self.graph.node("Gather", &[&table, token_ids], &[]));
+        let place = self.weights.place_of_any(NAME, &shape)?;
+        if self.quantization == Quantization::Fp32 || place.width != Width::Bits32 {
+            let file = self.weights.file_name();
+            let table = self.graph.external_floats(NAME, &shape, &file, place);
+            let words = self.graph.node("Gather", &[&table, token_ids], &[]);
+            return match place.width {
+                Width::Bits32 => Ok(words),
+                Width::Bits16 => Ok(self.cast(&words, Element::Float)),
+                Width::Bits8 => self.scaled(&words, token_ids),
+            };
         }
         let table = QuantizedMatrix::read(self.weights, NAME, shape)?;
         let integers = self
@@ -119,6 +176,33 @@ impl Encoder<'_> {
         let scales = self.graph.node("Gather", &[&scales, token_ids], &[]);
         let numbers = self.cast(&integers, Element::Float);
         Ok(self.graph.node("Mul", &[&numbers, &scales], &[]))
+    }
+
+    /// Integers of the table of words times the scales of their blocks.
+    fn scaled(&mut self, words: &Tensor, token_ids: &Tensor) -> Result<Tensor, EmbedError> {
+        let blocks = self.hidden / WORD_BLOCK;
+        let shape = [self.config.vocab_size, blocks];
+        let place = self.weights.place(WORD_SCALES, &shape)?;
+        let file = self.weights.file_name();
+        let scales = self
+            .graph
+            .external_floats(WORD_SCALES, &shape, &file, place);
+        let scales = self.graph.node("Gather", &[&scales, token_ids], &[]);
+        let scales = self.cast(&scales, Element::Float);
+        let numbers = self.cast(words, Element::Float);
+        // [texts, tokens, blocks, 32], and scales with one number for 32: 0 keeps a size.
+        let apart = [0, 0, blocks as i64, WORD_BLOCK as i64];
+        let apart = self.graph.constant_integers("blocks_apart", &apart);
+        let one_each = [0, 0, blocks as i64, 1];
+        let one_each = self
+            .graph
+            .constant_integers("one_for_each_block", &one_each);
+        let together = [0, 0, self.hidden as i64];
+        let together = self.graph.constant_integers("blocks_together", &together);
+        let numbers = self.graph.node("Reshape", &[&numbers, &apart], &[]);
+        let scales = self.graph.node("Reshape", &[&scales, &one_each], &[]);
+        let product = self.graph.node("Mul", &[&numbers, &scales], &[]);
+        Ok(self.graph.node("Reshape", &[&product, &together], &[]))
     }
 
     /// Attention, then the feed-forward network, each added to its input and normalised.
@@ -170,6 +254,41 @@ impl Encoder<'_> {
         let l2 = [Attribute::Integer("axis", -1), Attribute::Integer("p", 2)];
         self.graph
             .node_named(SENTENCE_VECTORS, "LpNormalization", &[&mean], &l2);
+    }
+
+    /// The score of a pair: two linear layers over the state of its first token, with a hyperbolic tangent between them.
+    fn classify(&mut self, states: &Tensor) -> Result<(), EmbedError> {
+        let shape = [Dimension::Named("texts"), Dimension::Fixed(1)];
+        self.graph.output(SCORES, Element::Float, &shape);
+        let zero = self.integer("first_token", 0);
+        let one = self.integer("second_token", 1);
+        let axis = self.integer("tokens_axis", 1);
+        let first = self.graph.node("Slice", &[states, &zero, &one, &axis], &[]);
+        let first = self.graph.node("Squeeze", &[&first, &axis], &[]);
+        let layer = self.linear(
+            &first,
+            &["pooler.dense".to_owned()],
+            self.hidden,
+            self.hidden,
+        )?;
+        let pooled = self.graph.node("Add", &[&layer.product, &layer.bias], &[]);
+        let pooled = self.graph.node("Tanh", &[&pooled], &[]);
+        let layer = self.linear(&pooled, &["classifier".to_owned()], 1, self.hidden)?;
+        self.graph
+            .node_named(SCORES, "Add", &[&layer.product, &layer.bias], &[]);
+        Ok(())
+    }
+
+    /// Makes the last layer's states an output.
+    fn show(&mut self, states: &Tensor) {
+        let shape = [
+            Dimension::Named("texts"),
+            Dimension::Named("tokens"),
+            Dimension::Fixed(self.hidden),
+        ];
+        self.graph.output(TOKEN_STATES, Element::Float, &shape);
+        self.graph
+            .node_named(TOKEN_STATES, "Identity", &[states], &[]);
     }
 
     /// Linear layers of the same input, their outputs side by side; the weights are `[outputs,
@@ -290,13 +409,17 @@ impl Encoder<'_> {
     /// A tensor of the weights in 32 bits: left in its file, or copied when the graph is to stand
     /// alone.
     fn floats(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, EmbedError> {
+        let place = self.weights.place(name, shape)?;
         Ok(match self.quantization {
-            Quantization::Fp32 => self.graph.external_floats(
-                name,
-                shape,
-                &self.weights.file_name(),
-                self.weights.place(name, shape)?,
-            ),
+            Quantization::Fp32 => {
+                let file = self.weights.file_name();
+                let numbers = self.graph.external_floats(name, shape, &file, place);
+                match place.width {
+                    Width::Bits32 => numbers,
+                    // Once, while the runtime loads: what is constant is worked out then.
+                    Width::Bits16 | Width::Bits8 => self.cast(&numbers, Element::Float),
+                }
+            }
             Quantization::Int8 => {
                 self.graph
                     .constant_floats(name, shape, &self.weights.numbers(name, shape)?)

@@ -7,15 +7,18 @@ use std::sync::{Mutex, PoisonError};
 
 use ort::environment::Environment;
 use ort::logging::LogLevel;
-use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::{Session, SessionOutputs};
 use ort::value::Tensor;
 
 use lectern_shared::metrics::EMBEDDING_TOKENS;
 use metrics::counter;
 
 use super::tokens::TokenCounter;
-use super::{EmbedError, Embedder, ModelFolder, ModelIdentity, ModelSettings, Quantization, onnx};
+use super::{
+    EmbedError, Embedded, Embedder, ModelFolder, ModelIdentity, ModelSettings, Opened, TokenSigns,
+    onnx,
+};
 
 pub(super) struct OnnxEmbedder {
     identity: ModelIdentity,
@@ -24,17 +27,17 @@ pub(super) struct OnnxEmbedder {
 }
 
 impl OnnxEmbedder {
-    pub(super) fn load(folder: &ModelFolder, settings: &ModelSettings) -> Result<Self, EmbedError> {
+    pub(super) fn load(opened: &Opened, settings: &ModelSettings) -> Result<Self, EmbedError> {
+        let folder = &opened.folder;
         let environment = environment(&settings.onnx_runtime)?;
         let model = onnx::model(folder, settings.quantization)?;
-        let mut builder =
-            session_builder(&environment, folder, settings).map_err(EmbedError::runtime)?;
+        let mut builder = session_builder(&environment, folder).map_err(EmbedError::runtime)?;
         let session = builder
             .commit_from_memory(&model)
             .map_err(EmbedError::runtime)?;
         Ok(Self {
-            identity: folder.identity(settings.quantization)?,
-            tokens: TokenCounter::load(folder)?,
+            identity: opened.identity.clone(),
+            tokens: opened.tokens.clone(),
             session,
         })
     }
@@ -48,14 +51,33 @@ impl Embedder for OnnxEmbedder {
     fn embed(&mut self, text: &str) -> Result<Vec<f32>, EmbedError> {
         let ids = self.tokens.encode(text)?;
         counter!(EMBEDDING_TOKENS).increment(ids.len() as u64);
-        run(&mut self.session, ids).map_err(EmbedError::runtime)
+        let outputs = run(&mut self.session, ids).map_err(EmbedError::runtime)?;
+        sentence_vector(&outputs).map_err(EmbedError::runtime)
+    }
+
+    fn embed_tokens(&mut self, text: &str) -> Result<Embedded, EmbedError> {
+        let ids = self.tokens.encode(text)?;
+        counter!(EMBEDDING_TOKENS).increment(ids.len() as u64);
+        let outputs = run(&mut self.session, ids).map_err(EmbedError::runtime)?;
+        let vector = sentence_vector(&outputs).map_err(EmbedError::runtime)?;
+        let (_, states) = outputs[onnx::TOKEN_STATES]
+            .try_extract_tensor::<f32>()
+            .map_err(EmbedError::runtime)?;
+        let tokens = TokenSigns::from_states(states, vector.len());
+        Ok(Embedded {
+            vector,
+            tokens: Some(tokens),
+        })
     }
 }
 
 /// Runs one text through the graph of [`onnx::model`].
-fn run(session: &mut Session, ids: Vec<i64>) -> ort::Result<Vec<f32>> {
+fn run(session: &mut Session, ids: Vec<i64>) -> ort::Result<SessionOutputs<'_>> {
     let ids = Tensor::from_array(([1, ids.len()], ids))?;
-    let outputs = session.run(ort::inputs![onnx::TOKEN_IDS => ids])?;
+    session.run(ort::inputs![onnx::TOKEN_IDS => ids])
+}
+
+fn sentence_vector(outputs: &SessionOutputs<'_>) -> ort::Result<Vec<f32>> {
     let (_, numbers) = outputs[onnx::SENTENCE_VECTORS].try_extract_tensor::<f32>()?;
     Ok(numbers.to_vec())
 }
@@ -64,7 +86,7 @@ fn run(session: &mut Session, ids: Vec<i64>) -> ort::Result<Vec<f32>> {
 /// made again.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
-fn environment(library: &Path) -> Result<Environment, EmbedError> {
+pub(super) fn environment(library: &Path) -> Result<Environment, EmbedError> {
     let mut environment = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(environment) = environment.as_ref() {
         return Ok(environment.clone());
@@ -84,28 +106,22 @@ fn environment(library: &Path) -> Result<Environment, EmbedError> {
     Ok(environment.insert(made).clone())
 }
 
-fn session_builder(
+pub(super) fn session_builder(
     environment: &Environment,
     folder: &ModelFolder,
-    settings: &ModelSettings,
 ) -> ort::Result<SessionBuilder> {
-    let builder = Session::builder(environment)?
+    // Where the graph's external data is: a model that comes as bytes has no folder of its own.
+    let beside = folder.weights.folder().to_string_lossy();
+    Ok(Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::Level3)?
         // The thread that calls: sessions beside each other do more than threads that share one.
         .with_intra_threads(1)?
         // Patterns are kept per shape of input, and ours differ from text to text.
-        .with_memory_pattern(false)?;
-    Ok(match settings.quantization {
-        // Where the graph's external data is: a model that comes as bytes has no folder of its own.
-        Quantization::Fp32 => {
-            let beside = folder.weights.folder().to_string_lossy();
-            builder.with_config_entry(
-                "session.model_external_initializers_file_folder_path",
-                beside,
-            )?
-        }
-        Quantization::Int8 => builder,
-    })
+        .with_memory_pattern(false)?
+        .with_config_entry(
+            "session.model_external_initializers_file_folder_path",
+            beside,
+        )?)
 }
 
 #[cfg(test)]

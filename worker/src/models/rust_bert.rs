@@ -13,7 +13,7 @@ use lectern_shared::metrics::EMBEDDING_TOKENS;
 use metrics::counter;
 
 use super::tokens::TokenCounter;
-use super::{EmbedError, Embedder, ModelFolder, ModelIdentity, ModelSettings, Quantization};
+use super::{EmbedError, Embedder, ModelIdentity, ModelSettings, Opened, Quantization};
 
 /// What rust-bert's embeddings have built in, whatever `config.json` says.
 const LAYER_NORM_EPS: f32 = 1e-12;
@@ -27,7 +27,8 @@ pub(super) struct RustBertEmbedder {
 impl RustBertEmbedder {
     /// Must be called on the thread that embeds: libtorch's number of threads is a setting of the
     /// calling thread.
-    pub(super) fn load(folder: &ModelFolder, settings: &ModelSettings) -> Result<Self, EmbedError> {
+    pub(super) fn load(opened: &Opened, settings: &ModelSettings) -> Result<Self, EmbedError> {
+        let folder = &opened.folder;
         let unsupported = |reason: &str| {
             Err(EmbedError::Unsupported {
                 dir: settings.dir.clone(),
@@ -38,6 +39,9 @@ impl RustBertEmbedder {
             return unsupported(
                 "rust-bert runs 32-bit weights only: choose fp32, or the runtime `ort`",
             );
+        }
+        if folder.bert.first_position() != 0 {
+            return unsupported("rust-bert runs BERT alone, not XLM-R: choose the runtime `ort`");
         }
         if folder.bert.layer_norm_eps != LAYER_NORM_EPS {
             return unsupported(
@@ -56,8 +60,8 @@ impl RustBertEmbedder {
             .map_err(EmbedError::runtime)?;
         variables.freeze();
         Ok(Self {
-            identity: folder.identity(settings.quantization)?,
-            tokens: TokenCounter::load(folder)?,
+            identity: opened.identity.clone(),
+            tokens: opened.tokens.clone(),
             model,
         })
     }

@@ -16,8 +16,11 @@ use lectern_shared::metrics::{EMBEDDING_DURATION, EMBEDDING_INBOX};
 use metrics::{gauge, histogram};
 use tokio::sync::{Semaphore, oneshot};
 
+use super::calibration::{self, Floor};
 use super::waiting::{Lane, Sequence, Waiting};
-use super::{EmbedError, Embedder, ModelIdentity, ModelSettings, load};
+use super::{
+    EmbedError, Embedded, Embedder, ModelIdentity, ModelSettings, Opened, Prefixes, TokenCounter,
+};
 
 /// Embeds texts on the model's threads; clones share them, and they end when the last one is dropped.
 ///
@@ -25,6 +28,8 @@ use super::{EmbedError, Embedder, ModelIdentity, ModelSettings, load};
 #[derive(Debug, Clone)]
 pub struct EmbedderHandle {
     identity: Arc<ModelIdentity>,
+    prefixes: Arc<Prefixes>,
+    pub(super) floor: Floor,
     inbox: Arc<OpenInbox>,
     /// Lanes have places of their own, so that passages can't fill up the inbox before a question.
     question_places: Arc<Semaphore>,
@@ -90,13 +95,46 @@ impl EmbedderHandle {
     /// Of each lane, at most `inbox_sequences_max` texts wait or run at a time; further calls wait for a place.
     ///
     /// # Errors
-    /// Those of [`load`].
+    /// Those of [`load`](super::load).
     pub async fn spawn(
         settings: ModelSettings,
         inbox_sequences_max: usize,
     ) -> Result<Self, EmbedError> {
+        let (handle, _) = Self::spawn_with_tokens(settings, inbox_sequences_max).await?;
+        Ok(handle)
+    }
+
+    /// The same, and the model's tokenizer, which is in memory once.
+    ///
+    /// # Errors
+    /// Those of [`load`](super::load).
+    pub async fn spawn_with_tokens(
+        settings: ModelSettings,
+        inbox_sequences_max: usize,
+    ) -> Result<(Self, TokenCounter), EmbedError> {
         let threads = settings.threads;
-        Self::spawn_with(move || load(&settings), threads, inbox_sequences_max).await
+        let open = move || Opened::open(&settings).map(|opened| (opened, settings));
+        let (opened, settings) = tokio::task::spawn_blocking(open)
+            .await
+            .map_err(EmbedError::runtime)??;
+        let (prefixes, tokens) = (opened.folder.prefixes().clone(), opened.tokens.clone());
+        let load = move || opened.embedder(&settings);
+        let mut handle = Self::spawn_with(load, threads, inbox_sequences_max).await?;
+        handle.prefixes = Arc::new(prefixes);
+        handle.calibrate().await?;
+        Ok((handle, tokens))
+    }
+
+    /// Some tens of milliseconds.
+    async fn calibrate(&mut self) -> Result<(), EmbedError> {
+        let texts = |texts: [&str; 4]| texts.map(str::to_owned).to_vec();
+        let passages = self.embed_passages(texts(calibration::PASSAGES)).await?;
+        let mut questions = Vec::new();
+        for question in calibration::QUESTIONS {
+            questions.push(self.embed_question(question).await?);
+        }
+        self.floor = Floor::of(&questions, &passages);
+        Ok(())
     }
 
     async fn spawn_with(
@@ -135,6 +173,8 @@ impl EmbedderHandle {
         let places = || Arc::new(Semaphore::new(inbox_sequences_max.max(1)));
         Ok(Self {
             identity: Arc::new(identity.ok_or(EmbedError::ThreadEnded)?),
+            prefixes: Arc::default(),
+            floor: Floor(0.0),
             inbox: open,
             question_places: places(),
             passage_places: places(),
@@ -150,7 +190,19 @@ impl EmbedderHandle {
     /// # Errors
     /// When the model fails on it or its threads have ended.
     pub async fn embed_question(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
-        let reply = self.send(Lane::Question, text.to_owned()).await?;
+        let text = self.prefixes.of_question(text.to_owned());
+        let reply = self.send(Lane::Question, text, false).await?;
+        let embedded = reply.await.map_err(|_| EmbedError::ThreadEnded)??;
+        Ok(embedded.vector)
+    }
+
+    /// The same, and the vectors of its tokens.
+    ///
+    /// # Errors
+    /// As [`embed_question`](Self::embed_question).
+    pub async fn embed_question_tokens(&self, text: &str) -> Result<Embedded, EmbedError> {
+        let text = self.prefixes.of_question(text.to_owned());
+        let reply = self.send(Lane::Question, text, true).await?;
         reply.await.map_err(|_| EmbedError::ThreadEnded)?
     }
 
@@ -162,13 +214,35 @@ impl EmbedderHandle {
     pub async fn embed_passages(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         let mut replies = Vec::with_capacity(texts.len());
         for text in texts {
-            replies.push(self.send(Lane::Passage, text).await?);
+            let text = self.prefixes.of_passage(text);
+            replies.push(self.send(Lane::Passage, text, false).await?);
         }
         let mut vectors = Vec::with_capacity(replies.len());
         for reply in replies {
-            vectors.push(reply.await.map_err(|_| EmbedError::ThreadEnded)??);
+            let embedded = reply.await.map_err(|_| EmbedError::ThreadEnded)??;
+            vectors.push(embedded.vector);
         }
         Ok(vectors)
+    }
+
+    /// The same, each with the vectors of its tokens.
+    ///
+    /// # Errors
+    /// As [`embed_passages`](Self::embed_passages).
+    pub async fn embed_passages_tokens(
+        &self,
+        texts: Vec<String>,
+    ) -> Result<Vec<Embedded>, EmbedError> {
+        let mut replies = Vec::with_capacity(texts.len());
+        for text in texts {
+            let text = self.prefixes.of_passage(text);
+            replies.push(self.send(Lane::Passage, text, true).await?);
+        }
+        let mut passages = Vec::with_capacity(replies.len());
+        for reply in replies {
+            passages.push(reply.await.map_err(|_| EmbedError::ThreadEnded)??);
+        }
+        Ok(passages)
     }
 
     /// Puts a text into the inbox once there is a place.
@@ -176,7 +250,8 @@ impl EmbedderHandle {
         &self,
         lane: Lane,
         text: String,
-    ) -> Result<oneshot::Receiver<Result<Vec<f32>, EmbedError>>, EmbedError> {
+        with_tokens: bool,
+    ) -> Result<oneshot::Receiver<Result<Embedded, EmbedError>>, EmbedError> {
         let places = match lane {
             Lane::Question => &self.question_places,
             Lane::Passage => &self.passage_places,
@@ -190,6 +265,7 @@ impl EmbedderHandle {
         self.inbox.0.add(Sequence {
             text,
             lane,
+            with_tokens,
             reply,
             _place: place,
         });
@@ -201,7 +277,16 @@ impl EmbedderHandle {
 fn serve(mut embedder: Box<dyn Embedder>, inbox: &Inbox) {
     while let Some(sequence) = inbox.take() {
         let started = Instant::now();
-        let result = catch_panic(|| embedder.embed(&sequence.text));
+        let result = catch_panic(|| {
+            if sequence.with_tokens {
+                return embedder.embed_tokens(&sequence.text);
+            }
+            let vector = embedder.embed(&sequence.text)?;
+            Ok(Embedded {
+                vector,
+                tokens: None,
+            })
+        });
         histogram!(EMBEDDING_DURATION).record(started.elapsed());
         // A reply that can't be delivered is that of a caller who has left.
         let _ = sequence.reply.send(result);

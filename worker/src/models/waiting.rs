@@ -4,15 +4,17 @@ use std::collections::VecDeque;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::EmbedError;
+use super::{EmbedError, Embedded};
 
 /// One text on its way through the model.
 #[derive(Debug)]
 pub(super) struct Sequence {
     pub(super) text: String,
     pub(super) lane: Lane,
+    /// Whether the vectors of its tokens are wanted, too.
+    pub(super) with_tokens: bool,
     /// Closed when the caller has left.
-    pub(super) reply: oneshot::Sender<Result<Vec<f32>, EmbedError>>,
+    pub(super) reply: oneshot::Sender<Result<Embedded, EmbedError>>,
     /// The sequence's place in the inbox, free again once it is answered or skipped.
     pub(super) _place: OwnedSemaphorePermit,
 }
@@ -67,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    type Reply = oneshot::Receiver<Result<Vec<f32>, EmbedError>>;
+    type Reply = oneshot::Receiver<Result<Embedded, EmbedError>>;
 
     fn sequence(lane: Lane, text: &str) -> (Sequence, Reply) {
         let (reply, receiver) = oneshot::channel();
@@ -76,6 +78,7 @@ mod tests {
             Sequence {
                 text: text.to_owned(),
                 lane,
+                with_tokens: false,
                 reply,
                 _place: place,
             },

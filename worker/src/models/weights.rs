@@ -3,12 +3,16 @@
 //! Layout: a little-endian u64 with the header's length, the header (JSON: name to type, shape and
 //! byte range), the tensors one after the other. Source: "Format" in the README of the safetensors
 //! crate.
+//!
+//! Numbers are 32-bit floats or 16-bit ones (IEEE half precision), which become 32 bits as they are read. The table of
+//! words may be 8-bit integers with scales in a tensor of their own.
 
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use half::f16;
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 use sha2::{Digest, Sha256};
@@ -17,6 +21,12 @@ use super::EmbedError;
 
 /// The header of ours is 10 KB; a cap keeps a file of another kind from claiming gigabytes.
 const HEADER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// What the names of an encoder's tensors begin with when it was saved as a part of a larger model.
+const PREFIXES: [&str; 3] = ["", "bert.", "roberta."];
+
+/// A tensor that every encoder has.
+const SURELY_THERE: &str = "embeddings.word_embeddings.weight";
 
 /// The index of a safetensors file, whose tensors are read on demand.
 #[derive(Debug)]
@@ -27,6 +37,26 @@ pub(super) struct Weights {
     /// Where the first tensor starts.
     tensors_offset: u64,
     header: Metadata,
+    /// One of [`PREFIXES`].
+    prefix: &'static str,
+}
+
+/// How wide the numbers of a tensor are: floats, or integers of 8 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Width {
+    Bits32,
+    Bits16,
+    Bits8,
+}
+
+impl Width {
+    fn bytes(self) -> usize {
+        match self {
+            Self::Bits32 => 4,
+            Self::Bits16 => 2,
+            Self::Bits8 => 1,
+        }
+    }
 }
 
 /// Where a tensor's bytes are in the file.
@@ -34,6 +64,7 @@ pub(super) struct Weights {
 pub(super) struct Place {
     pub(super) offset: u64,
     pub(super) length: u64,
+    pub(super) width: Width,
 }
 
 impl Weights {
@@ -63,10 +94,13 @@ impl Weights {
                 "its length differs from what its header says",
             ));
         }
+        let is_there = |prefix: &&str| header.info(&format!("{prefix}{SURELY_THERE}")).is_some();
+        let prefix = PREFIXES.into_iter().find(is_there).unwrap_or_default();
         Ok(Self {
             path,
             tensors_offset,
             header,
+            prefix,
         })
     }
 
@@ -79,25 +113,44 @@ impl Weights {
         self.path.parent().unwrap_or(Path::new("/"))
     }
 
-    /// The place of a tensor of 32-bit floats with this name and shape.
+    /// The place of a tensor of floats with this name and shape.
     pub(super) fn place(&self, name: &str, shape: &[usize]) -> Result<Place, EmbedError> {
-        let Some(tensor) = self.header.info(name) else {
+        let place = self.place_of_any(name, shape)?;
+        if place.width == Width::Bits8 {
+            let found = format!("{name} holds integers, not floats");
+            return Err(EmbedError::malformed(&self.path, found));
+        }
+        Ok(place)
+    }
+
+    /// The same, of floats or of 8-bit integers, which mean nothing without their scales.
+    pub(super) fn place_of_any(&self, name: &str, shape: &[usize]) -> Result<Place, EmbedError> {
+        let of_encoder = self.header.info(&format!("{}{name}", self.prefix));
+        // What stands on an encoder has no part in its prefix.
+        let Some(tensor) = of_encoder.or_else(|| self.header.info(name)) else {
             return Err(EmbedError::malformed(
                 &self.path,
                 format!("it has no tensor {name}"),
             ));
         };
-        if tensor.dtype != Dtype::F32 || tensor.shape != shape {
+        let width = match tensor.dtype {
+            Dtype::F32 => Some(Width::Bits32),
+            Dtype::F16 => Some(Width::Bits16),
+            Dtype::I8 => Some(Width::Bits8),
+            _ => None,
+        };
+        let Some(width) = width.filter(|_| tensor.shape == shape) else {
             let found = format!(
-                "{name} is {:?} {:?}, not F32 {shape:?}",
+                "{name} is {:?} {:?}, not F32 or F16 {shape:?}",
                 tensor.dtype, tensor.shape
             );
             return Err(EmbedError::malformed(&self.path, found));
-        }
+        };
         let (start, end) = tensor.data_offsets;
         Ok(Place {
             offset: self.tensors_offset + start as u64,
             length: (end - start) as u64,
+            width,
         })
     }
 
@@ -116,13 +169,25 @@ impl Weights {
             .map_err(EmbedError::read(&self.path))?;
         let mut file = BufReader::with_capacity(1 << 20, file.take(place.length));
 
-        let mut bytes = vec![0; columns * 4];
-        let mut row = Vec::with_capacity(columns);
-        for _ in 0..place.length / (columns as u64 * 4) {
+        let mut bytes = vec![0; columns * place.width.bytes()];
+        let mut row: Vec<f32> = Vec::with_capacity(columns);
+        for _ in 0..place.length / bytes.len().max(1) as u64 {
             file.read_exact(&mut bytes)
                 .map_err(EmbedError::read(&self.path))?;
             row.clear();
-            row.extend(bytes.as_chunks().0.iter().copied().map(f32::from_le_bytes));
+            match place.width {
+                Width::Bits32 => {
+                    row.extend(bytes.as_chunks().0.iter().copied().map(f32::from_le_bytes));
+                }
+                Width::Bits16 => row.extend(
+                    bytes
+                        .as_chunks()
+                        .0
+                        .iter()
+                        .map(|number| f16::from_le_bytes(*number).to_f32()),
+                ),
+                Width::Bits8 => row.extend(bytes.iter().map(|byte| f32::from(byte.cast_signed()))),
+            }
             each(&row);
         }
         Ok(())
@@ -187,7 +252,7 @@ mod tests {
         let weights = Weights::open(&two_by_two(folder.path())).unwrap();
         let message = weights.place("matrix", &[4]).unwrap_err().to_string();
         assert!(
-            message.contains("matrix is F32 [2, 2], not F32 [4]"),
+            message.contains("matrix is F32 [2, 2], not F32 or F16 [4]"),
             "{message}"
         );
         assert!(
@@ -197,6 +262,36 @@ mod tests {
                 .to_string()
                 .contains("no tensor vector")
         );
+    }
+
+    #[test]
+    fn numbers_of_16_bits_are_read_as_what_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes: Vec<u8> = [1.0_f32, -0.5, 65504.0]
+            .iter()
+            .flat_map(|number| f16::from_f32(*number).to_le_bytes())
+            .collect();
+        let tensor = TensorView::new(Dtype::F16, vec![3], &bytes).unwrap();
+        let path = folder.path().join("model.safetensors");
+        safetensors::serialize_to_file([("vector", tensor)], None, &path).unwrap();
+        let weights = Weights::open(&path).unwrap();
+        assert_eq!(
+            weights.numbers("vector", &[3]).unwrap(),
+            [1.0, -0.5, 65504.0]
+        );
+        assert_eq!(weights.place("vector", &[3]).unwrap().width, Width::Bits16);
+    }
+
+    #[test]
+    fn an_encoder_that_was_part_of_a_larger_model_is_found_under_its_name_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = 7.0_f32.to_le_bytes();
+        let tensor = TensorView::new(Dtype::F32, vec![1, 1], &bytes).unwrap();
+        let path = folder.path().join("model.safetensors");
+        let name = format!("roberta.{SURELY_THERE}");
+        safetensors::serialize_to_file([(name.as_str(), tensor)], None, &path).unwrap();
+        let weights = Weights::open(&path).unwrap();
+        assert_eq!(weights.numbers(SURELY_THERE, &[1, 1]).unwrap(), [7.0]);
     }
 
     #[test]

@@ -4,19 +4,24 @@
 
 mod support;
 
+mod answers;
 mod chunks;
 mod doctor;
+mod evaluate;
 mod formats;
 mod generator;
 mod imports;
 mod lifecycle;
 mod models;
+mod multilingual;
 mod neighbours;
 mod ocr;
 mod operations;
 mod parse;
 mod passwords;
 mod recovery;
+mod reindex;
+mod rerank;
 mod spine;
 mod streams;
 mod tidy;

@@ -245,7 +245,11 @@ async fn three_workers_on_one_queue_do_each_document_once_and_serve_both_tenants
     let one_place = [("LECTERN_INGEST_CONCURRENCY", "1")];
     let _workers = [(); 3].map(|()| lectern.worker_with(&one_place));
     let began = Instant::now();
-    while lectern.count("jobs where state = 'done'").await < 24 {
+    while lectern
+        .count("jobs where kind = 'ingest' and state = 'done'")
+        .await
+        < 24
+    {
         assert!(began.elapsed() < Duration::from_secs(300), "some are left");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -253,7 +257,7 @@ async fn three_workers_on_one_queue_do_each_document_once_and_serve_both_tenants
     // Once, and nothing lost or doubled.
     assert_eq!(
         lectern
-            .count("jobs where state = 'done' and attempt = 1")
+            .count("jobs where kind = 'ingest' and state = 'done' and attempt = 1")
             .await,
         24
     );

@@ -503,6 +503,7 @@ async fn a_worker_that_has_lost_its_lease_changes_nothing() {
         chunks: 0,
         notes: &[],
         request_index: false,
+        model: ModelId(1),
     };
     let completed = documents::complete_ingest(pool, &zombie, &document, &completion, &limits)
         .await

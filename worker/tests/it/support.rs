@@ -50,6 +50,12 @@ pub(crate) fn model_settings() -> ModelSettings {
     }
 }
 
+/// The multilingual model, where `make models-multilingual` has put it beside the other one.
+pub(crate) fn multilingual_model() -> Option<PathBuf> {
+    let dir = files().model_dir.parent()?.join("multilingual-e5-small");
+    dir.join("model.safetensors").exists().then_some(dir)
+}
+
 /// A file of our own.
 pub(crate) fn own_file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -315,8 +321,32 @@ impl Lectern {
         Events::of(request.send().await.unwrap())
     }
 
+    pub(crate) async fn begin_conversation(&self) -> String {
+        let request = self.request("POST", "/api/v1/conversations");
+        let made: Value = request.send().await.unwrap().json().await.unwrap();
+        made["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks as the next question of a conversation; returns the question's id.
+    pub(crate) async fn ask_in(&self, conversation: &str, question: &str) -> String {
+        let body = json!({"question": question, "conversation_id": conversation});
+        let request = self.request("POST", "/api/v1/questions").json(&body);
+        let accepted: Value = request.send().await.unwrap().json().await.unwrap();
+        accepted["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn answer_in(&self, conversation: &str, question: &str) -> Value {
+        let id = self.ask_in(conversation, question).await;
+        self.answered(&id).await
+    }
+
     pub(crate) async fn answer(&self, question: &str) -> Value {
         let id = self.ask(question).await;
+        self.answered(&id).await
+    }
+
+    /// The question once it is over.
+    async fn answered(&self, id: &str) -> Value {
         let path = format!("/api/v1/questions/{id}");
         self.poll(&path, |question| {
             !matches!(question["state"].as_str(), Some("queued" | "running"))
@@ -378,6 +408,18 @@ impl Worker {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn ended(&mut self) -> std::process::ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(began.elapsed() < DEADLINE, "the worker goes on");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Asks it to stop and waits for it.

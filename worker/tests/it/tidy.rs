@@ -14,8 +14,9 @@ use lectern_shared::{
     metrics,
 };
 use lectern_worker::config::{
-    AnswerSettings, Cli as WorkerCli, DoctorSettings, EmbeddingSettings, ImportSettings,
-    OcrSettings, ParseSettings, SearchSettings, WorkerSettings,
+    AnswerSettings, CacheSettings, Cli as WorkerCli, ConfidenceSettings, DoctorSettings,
+    EmbeddingSettings, ImportSettings, OcrSettings, ParseSettings, RerankSettings, SearchSettings,
+    WorkerSettings,
 };
 
 const CRATES: [&str; 3] = ["shared", "api", "worker"];
@@ -245,7 +246,16 @@ fn the_example_of_the_settings_is_what_the_programs_read() {
             settings::<EmbeddingSettings>(),
         ),
         ("A worker: search", settings::<SearchSettings>()),
+        ("A worker: reranking", settings::<RerankSettings>()),
         ("A worker: answers", settings::<AnswerSettings>()),
+        (
+            "A worker: answers that are given again",
+            settings::<CacheSettings>(),
+        ),
+        (
+            "A worker: questions that documents don't answer",
+            settings::<ConfidenceSettings>(),
+        ),
     ];
     let mut wanted = "# The settings of Lectern, with their defaults. `lectern-api serve --help` and `lectern-worker run --help` say \
                       the same.\n# Those without a default come without a # before them: set them.\n# To use a copy of \

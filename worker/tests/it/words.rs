@@ -125,7 +125,10 @@ async fn the_words_of_many_documents_are_merged_and_those_of_a_deleted_one_are_f
     );
     lectern.request("DELETE", &path).send().await.unwrap();
     let found = lectern.found("machine0x tank").await;
-    assert!(found.len() == 7 && !found.contains(&"0.txt".to_owned()), "{found:?}");
+    assert!(
+        found.len() == 7 && !found.contains(&"0.txt".to_owned()),
+        "{found:?}"
+    );
 }
 
 #[tokio::test]

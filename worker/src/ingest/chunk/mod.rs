@@ -19,6 +19,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use lectern_shared::store::chunks::Span;
 
+pub(crate) use self::outline::SEPARATOR as HEADINGS_SEPARATOR;
 pub(crate) use self::sentences::sentences;
 use self::{
     outline::{HeadingIndex, Outline},

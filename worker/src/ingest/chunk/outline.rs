@@ -6,7 +6,7 @@ use super::collapse;
 const TITLE_CHARS_MAX: usize = 120;
 const PATH_CHARS_MAX: usize = 240;
 
-pub(super) const SEPARATOR: &str = " › ";
+pub(crate) const SEPARATOR: &str = " › ";
 
 /// The place of a heading in the outline, from the first one of the document on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,0 +1,150 @@
+//! Thumbs up or down on answers, with a reason: what readers give, and the list for whoever looks after them.
+
+use axum::{Json, extract::State};
+use lectern_shared::{
+    ids::{FeedbackId, QuestionId},
+    metrics,
+    store::{
+        feedback::{self, Feedback, Filter, NewFeedback, Rating, Reason},
+        questions,
+    },
+};
+use serde::{Deserialize, Serialize};
+use tracing::info;
+
+use crate::{
+    auth::Caller,
+    collections,
+    error::{ApiError, Result},
+    extract::{self, Path, Query},
+    jobs,
+    state::AppState,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rate {
+    rating: Rating,
+    reason: Option<Reason>,
+    comment: Option<String>,
+}
+
+/// `POST` or `PUT /api/v1/questions/{id}/feedback`: rates its answer, or changes what was said of it.
+pub(crate) async fn rate(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<QuestionId>,
+    extract::Json(wanted): extract::Json<Rate>,
+) -> Result<Json<Feedback>> {
+    let reasons = wanted.rating.reasons();
+    if wanted
+        .reason
+        .is_some_and(|reason| !reasons.contains(&reason))
+    {
+        let names: Vec<_> = reasons.iter().map(|reason| reason.as_str()).collect();
+        return Err(ApiError::Invalid(format!(
+            "A reason for `{}` is one of {}.",
+            wanted.rating.as_str(),
+            names.join(", ")
+        )));
+    }
+    let comment = comment(
+        wanted.comment.as_deref(),
+        state.settings.feedback_comment_chars_max,
+    )?;
+    questions::find(&state.pool, caller.tenant, id)
+        .await?
+        .ok_or(NO_QUESTION)?;
+    let new = NewFeedback {
+        rating: wanted.rating,
+        reason: wanted.reason,
+        comment,
+    };
+    if !feedback::rate(&state.pool, caller.tenant, id, &new).await? {
+        return Err(ApiError::Invalid(
+            "This question has no answer yet. Rate it when its state is `answered`.".into(),
+        ));
+    }
+    ::metrics::counter!(metrics::FEEDBACK, "rating" => wanted.rating.as_str()).increment(1);
+    info!(question.id = %id, rating = wanted.rating.as_str(), "answer rated");
+    let kept = feedback::of(&state.pool, caller.tenant, id).await?;
+    kept.map(Json).ok_or(NO_QUESTION)
+}
+
+const NO_QUESTION: ApiError = ApiError::NotFound("question");
+
+/// A comment that isn't too long; an empty one is none.
+fn comment(raw: Option<&str>, chars_max: usize) -> Result<Option<&str>> {
+    let comment = raw.map(str::trim).filter(|comment| !comment.is_empty());
+    let chars = comment.map_or(0, |comment| comment.chars().count());
+    if chars > chars_max {
+        return Err(ApiError::Invalid(format!(
+            "The comment has {chars} characters, this server takes {chars_max}. Shorten it, or raise \
+             LECTERN_FEEDBACK_COMMENT_CHARS_MAX."
+        )));
+    }
+    if comment.is_some_and(|comment| comment.contains('\0')) {
+        return Err(ApiError::Invalid(
+            "The comment has a NUL character in it. Take it out.".into(),
+        ));
+    }
+    Ok(comment)
+}
+
+/// `GET /api/v1/questions/{id}/feedback`
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<QuestionId>,
+) -> Result<Json<Feedback>> {
+    let kept = feedback::of(&state.pool, caller.tenant, id).await?;
+    kept.map(Json)
+        .ok_or(ApiError::NotFound("feedback on this question"))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    collection: Option<String>,
+    rating: Option<Rating>,
+    reason: Option<Reason>,
+    /// The `next` of the page before.
+    cursor: Option<FeedbackId>,
+    limit: Option<u32>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct List {
+    feedback: Vec<Feedback>,
+    /// Pass as `cursor` to get the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<FeedbackId>,
+}
+
+/// `GET /api/v1/feedback`: newest first.
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<List>> {
+    let limit = jobs::limit(query.limit)?;
+    let collection = match &query.collection {
+        Some(name) => Some(collections::resolve(&state, caller.tenant, Some(name)).await?),
+        None => None,
+    };
+    let filter = Filter {
+        collection,
+        rating: query.rating,
+        reason: query.reason,
+        question: None,
+    };
+    let mut found =
+        feedback::list(&state.pool, caller.tenant, &filter, query.cursor, limit + 1).await?;
+    let has_next = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let next = found.last().map(|kept| kept.id).filter(|_| has_next);
+    Ok(Json(List {
+        feedback: found,
+        next,
+    }))
+}

@@ -1,0 +1,215 @@
+//! Questions that the documents didn't answer: for whoever looks after a collection.
+
+use axum::{Json, extract::State, http::StatusCode};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use lectern_shared::{
+    ids::{DocumentId, QuestionId, UnansweredId},
+    store::unanswered::{self, Nearest, ToFaq},
+};
+use serde::{Deserialize, Serialize};
+use tracing::info;
+
+use crate::{
+    auth::Caller,
+    collections,
+    error::{ApiError, Result},
+    extract::{self, Path, Query, QuestionText},
+    faqs::{self, FaqView},
+    jobs,
+    observe::RequestId,
+    state::AppState,
+};
+
+/// Equal and similar questions as clients see them.
+#[derive(Serialize)]
+pub(crate) struct UnansweredView {
+    id: UnansweredId,
+    collection: String,
+    /// As it was asked first.
+    question: String,
+    count: i64,
+    first_asked_at: DateTime<Utc>,
+    last_asked_at: DateTime<Utc>,
+    /// The latest of them.
+    latest: Option<QuestionId>,
+    /// What was nearest then, as far as it is still there.
+    nearest: Vec<NearestView>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct NearestView {
+    document: DocumentId,
+    document_name: String,
+    page_first: i32,
+    page_last: i32,
+    score: f32,
+}
+
+impl From<&Nearest> for NearestView {
+    fn from(nearest: &Nearest) -> Self {
+        Self {
+            document: nearest.document,
+            document_name: nearest.document_name.clone(),
+            page_first: nearest.page_first,
+            page_last: nearest.page_last,
+            score: nearest.score,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    collection: Option<String>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct List {
+    unanswered: Vec<UnansweredView>,
+    /// Pass as `cursor` to get the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// `GET /api/v1/unanswered`: what is asked most comes first.
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<List>> {
+    let limit = jobs::limit(query.limit)?;
+    let after = query.cursor.as_deref().map(position).transpose()?;
+    let collection = match &query.collection {
+        Some(name) => Some(collections::resolve(&state, caller.tenant, Some(name)).await?),
+        None => None,
+    };
+    let mut found =
+        unanswered::list(&state.pool, caller.tenant, collection, after, limit + 1).await?;
+    let has_next = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let next = found
+        .last()
+        .filter(|_| has_next)
+        .map(|last| cursor((last.count, last.id)));
+    let latest: Vec<_> = found.iter().filter_map(|asked| asked.latest).collect();
+    let nearest = unanswered::nearest(&state.pool, caller.tenant, &latest).await?;
+    let view = |asked: unanswered::Unanswered| UnansweredView {
+        nearest: nearest
+            .iter()
+            .filter(|nearest| asked.latest == Some(nearest.question))
+            .map(Into::into)
+            .collect(),
+        id: asked.id,
+        collection: asked.collection,
+        question: asked.question,
+        count: asked.count,
+        first_asked_at: asked.first_asked_at,
+        last_asked_at: asked.last_asked_at,
+        latest: asked.latest,
+    };
+    Ok(Json(List {
+        unanswered: found.into_iter().map(view).collect(),
+        next,
+    }))
+}
+
+type Position = (i64, UnansweredId);
+
+fn cursor(position: Position) -> String {
+    // A number and an id: nothing that JSON can't say.
+    BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&position).unwrap_or_default())
+}
+
+fn position(cursor: &str) -> Result<Position> {
+    BASE64_URL_SAFE_NO_PAD
+        .decode(cursor)
+        .ok()
+        .and_then(|json| serde_json::from_slice(&json).ok())
+        .ok_or_else(|| {
+            ApiError::Invalid(
+                "The parameter `cursor` is not from this list. Pass the `next` of the page before, or begin without \
+                 it."
+                .into(),
+            )
+        })
+}
+
+const NO_SUCH: ApiError = ApiError::NotFound("unanswered question");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Answer {
+    /// As it was asked first, unless it is worded better here.
+    question: Option<String>,
+    answer: String,
+    /// Where readers find more.
+    link: Option<String>,
+}
+
+/// `POST /api/v1/unanswered/{id}/faq`: answers it for all that ask it from now on.
+pub(crate) async fn to_faq(
+    State(state): State<AppState>,
+    caller: Caller,
+    RequestId(request): RequestId,
+    Path(id): Path<UnansweredId>,
+    extract::Json(wanted): extract::Json<Answer>,
+) -> Result<(StatusCode, Json<FaqView>)> {
+    let chars_max = state.settings.question_chars_max;
+    let question = wanted
+        .question
+        .as_deref()
+        .map(|question| QuestionText::new(question, chars_max))
+        .transpose()?;
+    let answer = faqs::answer(&wanted.answer, state.settings.faq_answer_chars_max)?;
+    let link = faqs::link(wanted.link.as_deref())?;
+    let faq = ToFaq {
+        question: question.as_ref().map(QuestionText::as_str),
+        answer,
+        link: link.as_deref(),
+        faqs_max: state.settings.faqs_max,
+    };
+    let written = unanswered::to_faq(
+        &state.pool,
+        caller.tenant,
+        id,
+        &faq,
+        Some(&request),
+        &state.limits,
+    )
+    .await?;
+    if matches!(written, lectern_shared::store::faqs::Written::Missing) {
+        return Err(NO_SUCH);
+    }
+    let view = faqs::written_view(&state, written).await?;
+    info!(unanswered.id = %id, "unanswered question made a FAQ");
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// Takes it off the list, until it is asked again.
+pub(crate) async fn dismiss(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<UnansweredId>,
+) -> Result<StatusCode> {
+    if !unanswered::dismiss(&state.pool, caller.tenant, id).await? {
+        return Err(NO_SUCH);
+    }
+    info!(unanswered.id = %id, "unanswered question dismissed");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_and_nonsense_is_refused() {
+        let there = (7, UnansweredId::fresh());
+        assert_eq!(position(&cursor(there)).unwrap(), there);
+        assert!(position("nonsense").is_err());
+    }
+}

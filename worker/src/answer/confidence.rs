@@ -1,0 +1,208 @@
+//! How likely it is that the passages answer the question, and what is said when they don't.
+//!
+//! A logistic function of what can be seen of any list of passages, however it was ranked: cosines to the question, and
+//! the share of its content words that the passages have. `make eval-confidence` fits and measures it through the
+//! product's own search; its coefficients belong to one embedding model, since cosines of another mean something else.
+//! For a model without any, the words alone decide.
+
+use lectern_shared::store::{models::ModelIdentity, search::Passage};
+use serde::{Deserialize, Serialize};
+
+use super::sameness;
+
+/// What the confidence is made of; all from 0 to 1, in practice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Signals {
+    /// The greatest cosine of a passage and the question.
+    pub similarity_best: f32,
+    /// The mean of the five greatest.
+    pub similarity_mean: f32,
+    /// The greatest share of the question's content words in one of the first five passages.
+    pub coverage_best: f32,
+    /// The share that all five have together.
+    pub coverage_all: f32,
+    /// The share that the passage with the greatest cosine has: where words and vectors agree, it is a great one.
+    pub coverage_nearest: f32,
+}
+
+/// Passages that are looked at, the best ones.
+const LOOKED_AT: usize = 5;
+
+impl Signals {
+    /// Of a question and its passages, best first.
+    #[must_use]
+    pub fn of(question: &str, passages: &[Passage]) -> Self {
+        let seen: Vec<(f64, String)> = passages
+            .iter()
+            .map(|passage| {
+                let heading = passage.heading.as_deref().unwrap_or_default();
+                (passage.similarity, format!("{heading}\n{}", passage.text))
+            })
+            .collect();
+        Self::of_texts(question, &seen)
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "cosines, and counts of a question's words"
+    )]
+    fn of_texts(question: &str, passages: &[(f64, String)]) -> Self {
+        let mut similarities: Vec<f64> =
+            passages.iter().map(|(similarity, _)| *similarity).collect();
+        similarities.sort_by(|a, b| b.total_cmp(a));
+        similarities.truncate(LOOKED_AT);
+        let Some(&best) = similarities.first() else {
+            return Self::default();
+        };
+        let wanted = sameness::stems(question);
+        let share = |has: &std::collections::HashSet<String>| {
+            wanted.intersection(has).count() as f32 / wanted.len().max(1) as f32
+        };
+        let mut all = std::collections::HashSet::new();
+        let mut coverage_best: f32 = 0.0;
+        for (_, text) in passages.iter().take(LOOKED_AT) {
+            let has = sameness::stems(text);
+            coverage_best = coverage_best.max(share(&has));
+            all.extend(has);
+        }
+        let nearest = passages.iter().max_by(|a, b| a.0.total_cmp(&b.0));
+        Self {
+            similarity_best: best as f32,
+            similarity_mean: (similarities.iter().sum::<f64>() / similarities.len() as f64) as f32,
+            coverage_best,
+            coverage_all: share(&all),
+            coverage_nearest: nearest.map_or(0.0, |(_, text)| share(&sameness::stems(text))),
+        }
+    }
+
+    /// In the order of [`Fit::weights`].
+    #[must_use]
+    pub fn values(&self) -> [f64; 5] {
+        [
+            self.similarity_best,
+            self.similarity_mean,
+            self.coverage_best,
+            self.coverage_all,
+            self.coverage_nearest,
+        ]
+        .map(f64::from)
+    }
+}
+
+/// Coefficients of the logistic function.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fit {
+    pub bias: f64,
+    pub weights: [f64; 5],
+}
+
+impl Fit {
+    /// From 0 to 1.
+    #[must_use]
+    pub fn confidence(&self, signals: &Signals) -> f64 {
+        let products = self.weights.iter().zip(signals.values());
+        let sum = self.bias + products.map(|(weight, value)| weight * value).sum::<f64>();
+        1.0 / (1.0 + (-sum).exp())
+    }
+}
+
+/// Fits by the SHA-256 of a model's weights, as `make eval-confidence` prints them.
+const FITS: [(&str, Fit); 1] = [(
+    // all-MiniLM-L6-v2; its 8-bit form has nearly the same cosines.
+    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    Fit {
+        bias: -13.499,
+        weights: [13.274, 15.724, 3.264, 2.847, 2.191],
+    },
+)];
+
+/// For all other models: moved so that at 0.5 few answers are lost, since words alone tell less.
+const WORDS_ALONE: Fit = Fit {
+    bias: -3.237,
+    weights: [0.0, 0.0, 5.856, 2.980, 7.350],
+};
+
+/// How likely it is that the passages answer the question.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "a probability")]
+pub(crate) fn confidence(signals: &Signals, model: &ModelIdentity) -> f32 {
+    let fit = FITS
+        .iter()
+        .find(|(revision, _)| *revision == model.revision);
+    fit.map_or(&WORDS_ALONE, |(_, fit)| fit).confidence(signals) as f32
+}
+
+/// The answer when the documents don't answer, in the question's language as far as that is known.
+#[must_use]
+pub(crate) fn abstention(language: Option<&str>) -> &'static str {
+    match language {
+        Some("es") => "Los documentos de esta colección no responden a esta pregunta.",
+        Some("de") => "Die Dokumente dieser Sammlung beantworten diese Frage nicht.",
+        _ => super::generate::NOTHING_FOUND,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(revision: &str) -> ModelIdentity {
+        ModelIdentity {
+            name: "test".to_owned(),
+            revision: revision.to_owned(),
+            dimensions: 384,
+            pooling: "mean".to_owned(),
+            quantization: "fp32".to_owned(),
+            max_tokens: 256,
+        }
+    }
+
+    fn signals(passages: &[(f64, &str)]) -> Signals {
+        let passages: Vec<_> = passages
+            .iter()
+            .map(|(similarity, text)| (*similarity, (*text).to_owned()))
+            .collect();
+        Signals::of_texts("How much may a hotel in Zurich cost?", &passages)
+    }
+
+    #[test]
+    fn passages_that_are_near_and_have_the_words_give_confidence_and_others_do_not() {
+        let told = signals(&[
+            (0.72, "A hotel may cost 120 euros, in Zurich 175."),
+            (0.44, "Taxis are not paid for."),
+        ]);
+        let untold = signals(&[
+            (0.24, "The pump is primed."),
+            (0.22, "Enzymes break down sugar."),
+        ]);
+        for model in [FITS[0].0, "unknown"] {
+            let model = identity(model);
+            assert!(confidence(&told, &model) > 0.8, "{told:?}");
+            assert!(confidence(&untold, &model) < 0.4, "{untold:?}");
+        }
+    }
+
+    #[test]
+    fn signals_do_not_depend_on_the_order_or_the_scale_of_a_ranking() {
+        let one = signals(&[(0.5, "A hotel in Zurich."), (0.3, "What it costs.")]);
+        let other = signals(&[(0.3, "What it costs."), (0.5, "A hotel in Zurich.")]);
+        assert_eq!(one, other);
+        // Of "much", "hotel", "Zurich" and "cost".
+        assert!((one.coverage_best - 0.5).abs() < 1e-6, "{one:?}");
+        assert!((one.coverage_all - 0.75).abs() < 1e-6, "{one:?}");
+    }
+
+    #[test]
+    fn without_passages_there_is_no_confidence() {
+        assert!(confidence(&signals(&[]), &identity(FITS[0].0)) < 0.01);
+        assert!(confidence(&signals(&[]), &identity("unknown")) < 0.5);
+    }
+
+    #[test]
+    fn what_is_said_then_is_in_the_language_of_the_question() {
+        assert!(abstention(Some("es")).starts_with("Los documentos"));
+        assert!(abstention(None).starts_with("The documents"));
+        assert_eq!(abstention(Some("fr")), abstention(None));
+    }
+}
