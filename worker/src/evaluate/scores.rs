@@ -162,8 +162,9 @@ impl Times {
         self.embed.push(found.embed_ms);
         self.words.push(found.words_ms);
         self.search.push(found.search_ms);
+        self.rerank.push(found.rerank_ms);
         self.total
-            .push(found.embed_ms.max(found.words_ms) + found.search_ms);
+            .push(found.embed_ms.max(found.words_ms) + found.search_ms + found.rerank_ms);
     }
 }
 
