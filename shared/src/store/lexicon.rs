@@ -102,7 +102,8 @@ pub async fn missing(pool: &PgPool, collection: CollectionId) -> Result<Vec<Miss
 /// # Errors
 /// When the database fails.
 pub async fn request_missing(pool: &PgPool, limits: &Limits) -> Result<Vec<Enqueued>> {
-    let collections = sqlx::query!(
+    let collections = sqlx::query_as!(
+        Owned,
         r#"select distinct tenant_id as "tenant: TenantId", collection_id as "collection: CollectionId"
            from documents document
            where version > 0 and chunks > 0
@@ -113,12 +114,7 @@ pub async fn request_missing(pool: &PgPool, limits: &Limits) -> Result<Vec<Enque
     )
     .fetch_all(pool)
     .await?;
-    let mut enqueued = Vec::new();
-    for row in collections {
-        let mut connection = pool.acquire().await?;
-        enqueued.extend(request(&mut connection, row.tenant, row.collection, limits).await?);
-    }
-    Ok(enqueued)
+    request_each(pool, &collections, limits).await
 }
 
 /// Asks for [`Kind::Lexicon`] in every collection where words of deleted documents have stayed for so long.
@@ -130,7 +126,8 @@ pub async fn request_stale(
     older_than: Duration,
     limits: &Limits,
 ) -> Result<Vec<Enqueued>> {
-    let collections = sqlx::query!(
+    let collections = sqlx::query_as!(
+        Owned,
         r#"select distinct tenant_id as "tenant: TenantId", collection_id as "collection: CollectionId"
            from segments
            where created_at < now() - make_interval(secs => $1)
@@ -142,10 +139,25 @@ pub async fn request_stale(
     )
     .fetch_all(pool)
     .await?;
+    request_each(pool, &collections, limits).await
+}
+
+/// A collection and whose it is.
+struct Owned {
+    tenant: TenantId,
+    collection: CollectionId,
+}
+
+async fn request_each(
+    pool: &PgPool,
+    collections: &[Owned],
+    limits: &Limits,
+) -> Result<Vec<Enqueued>> {
     let mut enqueued = Vec::new();
-    for row in collections {
-        let mut connection = pool.acquire().await?;
-        enqueued.extend(request(&mut connection, row.tenant, row.collection, limits).await?);
+    let mut connection = pool.acquire().await?;
+    for owned in collections {
+        let request = request(&mut connection, owned.tenant, owned.collection, limits);
+        enqueued.extend(request.await?);
     }
     Ok(enqueued)
 }

@@ -163,8 +163,12 @@ pub(super) struct Wanted {
 
 /// The terms to look for, in a collection whose documents are in these languages: a question's own language doesn't
 /// tell in which one its words are to be found.
-pub(super) fn wanted(question: &str, languages: &[Language], exact_weight: f32) -> Vec<Wanted> {
-    let asked_in = Language::of_question(question, languages);
+pub(super) fn wanted(
+    question: &str,
+    asked_in: Option<Language>,
+    languages: &[Language],
+    exact_weight: f32,
+) -> Vec<Wanted> {
     let analyses: Vec<Terms> = if languages.is_empty() {
         vec![Analyzer::new(None).terms(question)]
     } else {
@@ -240,7 +244,7 @@ mod tests {
     #[test]
     fn a_question_is_looked_for_in_the_stems_of_every_language_of_the_collection() {
         let languages = ["en", "es"].map(|code| Language::from_code(code).unwrap());
-        let found = wanted("canciones nuevas", &languages, 0.5);
+        let found = wanted("canciones nuevas", None, &languages, 0.5);
         let weight = |term: &str| {
             found
                 .iter()

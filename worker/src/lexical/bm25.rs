@@ -291,7 +291,7 @@ mod tests {
             hidden,
             among,
         };
-        let stems = analysis::wanted(question, &[Language::from_code("en").unwrap()], 0.0);
+        let stems = analysis::wanted(question, None, &[Language::from_code("en").unwrap()], 0.0);
         corpus
             .best(&stems, &postings, PARAMETERS, 10)
             .into_iter()

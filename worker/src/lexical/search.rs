@@ -46,7 +46,8 @@ pub(crate) struct Matches {
 pub(crate) async fn search(pool: &PgPool, query: Query<'_>) -> Result<Matches, StoreError> {
     let mut snapshot = Snapshot::open(pool, query.tenant, query.collection).await?;
     let languages = languages(&snapshot);
-    let wanted = analysis::wanted(query.text, &languages, query.exact_weight);
+    let language = Language::of_question(query.text, &languages);
+    let wanted = analysis::wanted(query.text, language, &languages, query.exact_weight);
     let terms: Vec<String> = wanted.iter().map(|wanted| wanted.term.clone()).collect();
 
     let hidden = snapshot.hidden().await?;
@@ -72,7 +73,7 @@ pub(crate) async fn search(pool: &PgPool, query: Query<'_>) -> Result<Matches, S
     Ok(Matches {
         matches: snapshot.matches(&found).await?,
         searched,
-        language: Language::of_question(query.text, &languages),
+        language,
     })
 }
 
