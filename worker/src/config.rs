@@ -8,7 +8,6 @@ use lectern_shared::{
     store::{
         cache::Rules,
         collections::{CollectionSettings, Ocr},
-        search::Fusion,
     },
 };
 
@@ -466,12 +465,6 @@ impl SearchSettings {
             b: self.bm25_b,
         }
     }
-
-    pub(crate) fn fusion(&self) -> Fusion {
-        Fusion {
-            vector_weight: self.vector_weight,
-        }
-    }
 }
 
 /// How answers are made.
@@ -547,7 +540,7 @@ pub struct CacheSettings {
     /// Whether answers are given again
     #[arg(long, env = "LECTERN_CACHE", default_value_t = true, action = ArgAction::Set)]
     pub cache: bool,
-    /// Cosine similarity of two questions from which on they may mean the same
+    /// How similar two questions must be to mean the same, from 0 (nothing to do with each other) to 1
     #[arg(long, env = "LECTERN_CACHE_SIMILARITY_MIN", default_value_t = 0.95, value_parser = share)]
     pub cache_similarity_min: f64,
     /// How long an answer is given again

@@ -40,7 +40,8 @@ pub struct CollectionSettings {
     pub faq_similarity_min: Option<f64>,
 }
 
-/// The cosine similarity from which on a question is answered with a FAQ, unless its collection says otherwise.
+/// How similar a question must be to that of a FAQ to be answered with it, unless its collection says otherwise: 0 of
+/// questions that have nothing to do with each other, 1 of equal ones.
 pub const FAQ_SIMILARITY_MIN: f64 = 0.85;
 
 /// Below the least, questions about other things are answered; at 1 only equal ones are.

@@ -45,6 +45,8 @@ pub enum Vectors {
 pub struct Fusion {
     /// What similarity counts, from 0 to 1; the words count the rest.
     pub vector_weight: f32,
+    /// The least cosine that counts for anything: -1, or more for a model whose vectors all point one way.
+    pub similarity_least: f32,
 }
 
 /// A retrieved chunk.
@@ -152,7 +154,8 @@ async fn fused(connection: &mut PgConnection, query: &Query<'_>) -> Result<Vec<P
                left join worded on worded.id = found.id
            ), scored as (
                select id, similarity, words_score,
-                   $11::float8 * (similarity + 1) / greatest(max(similarity) over () + 1, 1e-6)
+                   $11::float8 * greatest(similarity - $13::float8, 0)
+                       / greatest(max(similarity) over () - $13::float8, 1e-6)
                    + (1 - $11::float8) * coalesce(words_score / nullif(max(words_score) over (), 0), 0) as score
                from candidates
            )
@@ -176,6 +179,7 @@ async fn fused(connection: &mut PgConnection, query: &Query<'_>) -> Result<Vec<P
         &scores,
         f64::from(query.fusion.vector_weight),
         i64::from(query.passages_max),
+        f64::from(query.fusion.similarity_least),
     )
     .fetch_all(connection)
     .await?)

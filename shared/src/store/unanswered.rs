@@ -16,7 +16,7 @@ use crate::{
     wording,
 };
 
-/// How similar questions must be to be counted together.
+/// How similar questions must be to be counted together, from 0 (nothing to do with each other) to 1 (equal).
 ///
 /// Lower than the cache's: here a mistake makes a list shorter, and gives nobody a wrong answer.
 pub const SIMILARITY_MIN: f64 = 0.9;
@@ -28,7 +28,7 @@ pub struct Group {
     pub question: String,
 }
 
-/// Groups whose first question is similar to this, the most similar first.
+/// Groups whose first question is so similar to this, as a cosine, the most similar first.
 ///
 /// # Errors
 /// When the database fails.
@@ -38,6 +38,7 @@ pub async fn similar(
     collection: CollectionId,
     model: ModelId,
     embedding: &[f32],
+    similarity_min: f64,
 ) -> Result<Vec<Group>> {
     Ok(sqlx::query_as!(
         Group,
@@ -56,7 +57,7 @@ pub async fn similar(
         collection.0,
         model.0,
         HalfVector::from_f32_slice(embedding) as _,
-        SIMILARITY_MIN,
+        similarity_min,
     )
     .fetch_all(pool)
     .await?)

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use lectern_worker::answer::confidence::{Fit, Signals};
+use lectern_worker::answer::confidence::{Fit, SIGNALS, Signals};
 
 use crate::Row;
 
 /// Fits to these rows with the chosen signals. Each pair of documents and questions counts as much as each other one,
 /// and both classes as much, so that no collection decides by its size.
-pub(crate) fn fit(rows: &[Row], chosen: [bool; 5]) -> Fit {
+pub(crate) fn fit(rows: &[Row], chosen: [bool; SIGNALS]) -> Fit {
     let mut groups: BTreeMap<(bool, &str, &str), f64> = BTreeMap::new();
     let group = |row: &Row| (row.answers, row.collection.clone(), row.questions.clone());
     for row in rows {
@@ -27,22 +27,22 @@ pub(crate) fn fit(rows: &[Row], chosen: [bool; 5]) -> Fit {
         .collect();
 
     // Signals of one scale, or the descent would be slow.
-    let values: Vec<[f64; 5]> = rows.iter().map(|row| row.signals.values()).collect();
+    let values: Vec<[f64; SIGNALS]> = rows.iter().map(|row| row.signals.values()).collect();
     let count = values.len() as f64;
-    let mut means = [0.0; 5];
-    let mut deviations = [1.0; 5];
-    for signal in 0..5 {
+    let mut means = [0.0; SIGNALS];
+    let mut deviations = [1.0; SIGNALS];
+    for signal in 0..SIGNALS {
         means[signal] = values.iter().map(|row| row[signal]).sum::<f64>() / count;
-        let square = |row: &[f64; 5]| (row[signal] - means[signal]).powi(2);
+        let square = |row: &[f64; SIGNALS]| (row[signal] - means[signal]).powi(2);
         deviations[signal] = (values.iter().map(square).sum::<f64>() / count)
             .sqrt()
             .max(1e-9);
     }
-    let (mut bias, mut factors) = (0.0, [0.0; 5]);
+    let (mut bias, mut factors) = (0.0, [0.0; SIGNALS]);
     for _ in 0..STEPS {
-        let (mut down, mut downs) = (0.0, [0.0; 5]);
+        let (mut down, mut downs) = (0.0, [0.0; SIGNALS]);
         for ((row, values), weight) in rows.iter().zip(&values).zip(&weights) {
-            let scaled: [f64; 5] =
+            let scaled: [f64; SIGNALS] =
                 std::array::from_fn(|signal| (values[signal] - means[signal]) / deviations[signal]);
             let sum: f64 = bias + factors.iter().zip(&scaled).map(|(a, b)| a * b).sum::<f64>();
             let error = (1.0 / (1.0 + (-sum).exp()) - f64::from(u8::from(row.answers))) * weight;
@@ -52,13 +52,14 @@ pub(crate) fn fit(rows: &[Row], chosen: [bool; 5]) -> Fit {
             }
         }
         bias -= down;
-        for signal in 0..5 {
+        for signal in 0..SIGNALS {
             if chosen[signal] {
                 factors[signal] -= downs[signal] + SHRINKING * factors[signal];
             }
         }
     }
-    let weights: [f64; 5] = std::array::from_fn(|signal| factors[signal] / deviations[signal]);
+    let weights: [f64; SIGNALS] =
+        std::array::from_fn(|signal| factors[signal] / deviations[signal]);
     let shift: f64 = weights
         .iter()
         .zip(means)

@@ -19,7 +19,7 @@ mod sets;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use lectern_worker::answer::confidence::Signals;
+use lectern_worker::answer::confidence::{SIGNALS, Signals};
 use serde::{Deserialize, Serialize};
 
 #[derive(Parser)]
@@ -30,6 +30,13 @@ struct Arguments {
     /// Documents of a collection: those that answer, filled up with others
     #[arg(long, default_value_t = 600)]
     documents: usize,
+    /// Collections beside squad-dev; of questions in another language, as xquad-es-to-en, for a model that knows both
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "cranfield,scifact,xquad-en,xquad-es"
+    )]
+    collections: Vec<String>,
     /// Use the signals that the run before has kept, and only fit
     #[arg(long)]
     again: bool,
@@ -65,7 +72,12 @@ async fn main() {
     } else {
         let folder: PathBuf =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/eval/retrieval");
-        let sets = sets::read(&folder, arguments.questions, arguments.documents);
+        let sets = sets::read(
+            &folder,
+            &arguments.collections,
+            arguments.questions,
+            arguments.documents,
+        );
         let rows = asked::rows(&sets, arguments.questions / 3).await;
         let lines: Vec<_> = rows
             .iter()
@@ -84,8 +96,9 @@ fn report(rows: &[Row]) {
         fitted.len(),
         measured.len()
     );
-    let all = fit::fit(&fitted, [true; 5]);
-    let mut words = fit::fit(&fitted, [false, false, true, true, true]);
+    let all = fit::fit(&fitted, [true; SIGNALS]);
+    let vectors = fit::fit(&fitted, [true, true, true, true, true, false, false]);
+    let mut words = fit::fit(&fitted, [false, false, true, true, true, false, false]);
     // Moved, so that a threshold of 0.5 loses no more of what is answered for a model that nothing is fitted for.
     let scores = |answers: bool| fit::scores(&fitted, answers, |signals| words.confidence(signals));
     let (threshold, _) = fit::point(&scores(true), &scores(false), 0.03);
@@ -93,7 +106,11 @@ fn report(rows: &[Row]) {
     println!(
         "| confidence by | answerable ones lost | threshold | unanswerable ones abstained |\n|---|---|---|---|"
     );
-    for (name, fit) in [("cosines and words", &all), ("words alone", &words)] {
+    for (name, fit) in [
+        ("tokens, cosines and words", &all),
+        ("cosines and words", &vectors),
+        ("words alone", &words),
+    ] {
         for lost in [0.02, 0.03, 0.05] {
             let scores =
                 |answers: bool| fit::scores(&measured, answers, |signals| fit.confidence(signals));
@@ -147,7 +164,11 @@ fn report(rows: &[Row]) {
             .collect();
         line(name, "", &rows);
     }
-    for (name, fit) in [("of this model", &all), ("WORDS_ALONE", &words)] {
+    for (name, fit) in [
+        ("tokens", &all),
+        ("vectors", &vectors),
+        ("WORDS_ALONE", &words),
+    ] {
         let weights = fit.weights.map(|weight| format!("{weight:.3}")).join(", ");
         println!(
             "\n{name}: Fit {{ bias: {:.3}, weights: [{weights}] }}",

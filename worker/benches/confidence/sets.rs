@@ -43,7 +43,13 @@ pub(crate) fn overlap(one: &str, other: &str) -> bool {
 }
 
 /// `squad` comes in two halves by its articles: questions of one style about other things are the hardest to refuse.
-pub(crate) fn read(folder: &Path, questions_max: usize, documents_max: usize) -> Vec<Set> {
+/// `others` are taken whole.
+pub(crate) fn read(
+    folder: &Path,
+    others: &[String],
+    questions_max: usize,
+    documents_max: usize,
+) -> Vec<Set> {
     let squad =
         |half: u32| move |id: &str| hash(id.split('#').next().unwrap_or_default()) % 2 == half;
     let all = |_: &str| true;
@@ -65,7 +71,7 @@ pub(crate) fn read(folder: &Path, questions_max: usize, documents_max: usize) ->
             documents_max,
         ),
     ];
-    for name in ["cranfield", "scifact", "xquad-en", "xquad-es"] {
+    for name in others {
         sets.push(set(folder, name, name, all, questions_max, documents_max));
     }
     sets

@@ -12,7 +12,7 @@ use lectern_shared::{
     ids::QuestionId,
     metrics,
     store::{
-        cache::{self, Copied, Copying, Key, NewEntry},
+        cache::{self, Copied, Copying, Key, NewEntry, Rules},
         jobs::Claimed,
         questions::{self, ForAnswer},
     },
@@ -115,6 +115,10 @@ pub(super) async fn give(
     };
     let key = conditions.key(context, question);
     let rules = context.settings.cache.rules();
+    let rules = Rules {
+        similarity_min: context.embedder.cosine(rules.similarity_min),
+        ..rules
+    };
     let near = cache::similar(&context.pool, &key, embedding, &rules).await?;
     let is_none = near.is_empty();
     let Some(candidate) = near.into_iter().find(|candidate| {

@@ -14,8 +14,9 @@ use lectern_shared::{
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::{
+    abstention::abstention,
     cues::Cue,
-    generate::{NOTHING_FOUND, Output},
+    generate::Output,
     retrieve::Retrieved,
     units::{Kind, Unit, units},
     wording,
@@ -46,7 +47,7 @@ const SHARE_OF_BEST: f32 = 0.78;
 const SHARE_FOR_FACT: f32 = 0.92;
 
 /// Two sentences that are closer say the same.
-const SAME: f32 = 0.92;
+const SAME: f64 = 0.92;
 const SAME_WORDS: f32 = 0.75;
 
 /// How much what is known by words counts beside the vectors.
@@ -97,15 +98,17 @@ pub(crate) async fn generate(
     let mut candidates = candidates(&question.text, cue, &quotables);
     let vectors = try_join_all(candidates.iter().map(|candidate| {
         let text = &quotables[candidate.passage].units[candidate.place].text;
-        context.embedder.embed_question(text)
+        context.embedder.embed_sentence(text)
     }))
     .await?;
     for (candidate, vector) in candidates.iter_mut().zip(vectors) {
-        candidate.similarity = dot(&vector, &found.embedding);
+        let similarity = dot(&vector, &found.embedding);
+        candidate.similarity = context.embedder.calibrated(similarity);
         candidate.vector = vector;
     }
-    let answer = compose(&choose(candidates, cue), cue, &quotables);
-    let answer = answer.unwrap_or_else(|| NOTHING_FOUND.to_owned());
+    let same = context.embedder.cosine(SAME);
+    let answer = compose(&choose(candidates, cue, same), cue, &quotables);
+    let answer = answer.unwrap_or_else(|| abstention(found.language).to_owned());
     let mut words = 0;
     for word in answer.split_inclusive([' ', '\n']) {
         words += 1;
@@ -244,8 +247,9 @@ fn keep_codes(wanted: &HashSet<String>, candidates: &mut Vec<Candidate>) {
     }
 }
 
-/// The best, and what is nearly as good and says something else; the best first.
-fn choose(mut candidates: Vec<Candidate>, cue: Cue) -> Vec<Candidate> {
+/// The best, and what is nearly as good and says something else; the best first. From the cosine `same` on, two
+/// sentences say the same.
+fn choose(mut candidates: Vec<Candidate>, cue: Cue, same: f64) -> Vec<Candidate> {
     candidates.retain(|candidate| {
         let (near, common) = (candidate.similarity, candidate.overlap);
         near >= SIMILARITY_ALONE
@@ -271,7 +275,9 @@ fn choose(mut candidates: Vec<Candidate>, cue: Cue) -> Vec<Candidate> {
             let another_fact = candidate.fits || !best.fits || !cue.wants_a_fact();
             another_fact && candidate.score() + bonus >= share * best.score()
         });
-        let new = chosen.iter().all(|other| !says_the_same(other, &candidate));
+        let new = chosen
+            .iter()
+            .all(|other| !says_the_same(other, &candidate, same));
         if good && new && chosen.len() < sentences_max {
             chosen.push(candidate);
         }
@@ -280,10 +286,10 @@ fn choose(mut candidates: Vec<Candidate>, cue: Cue) -> Vec<Candidate> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of words in a sentence")]
-fn says_the_same(one: &Candidate, other: &Candidate) -> bool {
+fn says_the_same(one: &Candidate, other: &Candidate, same: f64) -> bool {
     let common = one.stems.intersection(&other.stems).count() as f32;
     let fewer = one.stems.len().min(other.stems.len()).max(1) as f32;
-    dot(&one.vector, &other.vector) >= SAME || common / fewer >= SAME_WORDS
+    f64::from(dot(&one.vector, &other.vector)) >= same || common / fewer >= SAME_WORDS
 }
 
 /// The text of the answer with its citations; `None` when nothing was chosen.
@@ -464,7 +470,7 @@ mod tests {
         for candidate in &mut candidates {
             candidate.similarity = candidate.overlap;
         }
-        compose(&choose(candidates, cue), cue, &quotables).unwrap_or_default()
+        compose(&choose(candidates, cue, SAME), cue, &quotables).unwrap_or_default()
     }
 
     #[test]

@@ -54,12 +54,16 @@ pub(super) async fn similar(
         question.collection,
         context.model,
         embedding,
-        similarity_min,
+        context.embedder.cosine(similarity_min),
     )
     .await?;
     let found = near
         .into_iter()
-        .find(|faq| sameness::may_mean_the_same(&faq.question, &question.text));
+        .find(|faq| sameness::may_mean_the_same(&faq.question, &question.text))
+        .map(|faq| Match {
+            similarity: context.embedder.calibrated(faq.similarity as f32).into(),
+            ..faq
+        });
     if found.is_some() {
         ::metrics::counter!(metrics::FAQ_MATCHES, "match" => "similar").increment(1);
     }

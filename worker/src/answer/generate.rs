@@ -10,7 +10,9 @@ use lectern_shared::{
     store::questions::ForAnswer,
 };
 
-use super::{citations::Citations, extractive, openai::OpenAi, retrieve::Retrieved};
+use super::{
+    abstention::abstention, citations::Citations, extractive, openai::OpenAi, retrieve::Retrieved,
+};
 use crate::{
     config::{AnswerSettings, GeneratorKind},
     context::Context,
@@ -51,7 +53,7 @@ impl Generator {
         output: &mut Output<'_>,
     ) -> Result<Usage, JobError> {
         if found.passages.is_empty() {
-            output.push(NOTHING_FOUND).await;
+            output.push(abstention(found.language)).await;
             return Ok(Usage::default());
         }
         match self {
@@ -60,10 +62,6 @@ impl Generator {
         }
     }
 }
-
-/// The answer when there is nothing to answer from.
-pub(crate) const NOTHING_FOUND: &str =
-    "The documents in this collection don't answer this question.";
 
 /// Where a generator's tokens go: to the readers as soon as their citations are checked, and into the text that is kept.
 pub(crate) struct Output<'a> {

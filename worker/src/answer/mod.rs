@@ -1,5 +1,6 @@
 //! A question becomes an answer: retrieve passages, show them as sources, generate, keep the result.
 
+mod abstention;
 mod before;
 mod cache;
 mod citations;
@@ -39,6 +40,7 @@ use serde_json::Value;
 use tracing::info;
 
 use self::{
+    abstention::abstention,
     before::{Before, Open},
     confidence::Signals,
     generate::{Output, Written},
@@ -47,7 +49,7 @@ pub(crate) use self::{
     generate::Generator,
     retrieve::{Ask, Parts, Retrieved, retrieve},
 };
-use crate::{context::Context, error::JobError, lexical::Language, report::Report, rerank};
+use crate::{context::Context, error::JobError, report::Report, rerank};
 
 pub(crate) async fn answer(
     context: &Context,
@@ -67,7 +69,7 @@ pub(crate) async fn answer(
 
     report.stage("retrieving").await;
     let mut found = retrieve(context, &(&question).into(), Some(&open.asked)).await?;
-    let signals = Signals::of(&question.text, &found.passages);
+    let signals = Signals::of(&question.text, &found.passages, &found.nearness);
     let confidence = confidence::confidence(&signals, context.embedder.identity());
     let tokens_max = context.settings.answer.context_tokens_max;
     rerank::keep_within(&mut found.passages, &found.tokens, tokens_max);
@@ -77,8 +79,7 @@ pub(crate) async fn answer(
     let mut output = Output::new(report, found.passages.len());
     let unsure = confidence < context.settings.confidence.confidence_min;
     let usage = if unsure {
-        let language = found.language.map(Language::code);
-        output.push(confidence::abstention(language)).await;
+        output.push(abstention(found.language)).await;
         Usage::default()
     } else {
         context
@@ -88,7 +89,7 @@ pub(crate) async fn answer(
     };
     let written = output.finish().await;
     // Generators say so themselves when they find nothing in what was found.
-    let abstained = unsure || written.text == generate::NOTHING_FOUND;
+    let abstained = unsure || written.text == abstention(found.language);
 
     let since_begin = |at: Instant| at.duration_since(began).as_secs_f64() * 1000.0;
     let timings = Timings {
@@ -177,7 +178,7 @@ pub(crate) async fn search(
         return Ok(());
     };
     let found = retrieve(context, &(&question).into(), None).await?;
-    let signals = Signals::of(&question.text, &found.passages);
+    let signals = Signals::of(&question.text, &found.passages, &found.nearness);
     let confidence = confidence::confidence(&signals, context.embedder.identity());
     let shown = Sources {
         confidence: Some(confidence),
@@ -229,6 +230,7 @@ async fn unanswered<'a>(
         question.collection,
         context.model,
         &open.asked.embedding,
+        context.embedder.cosine(unanswered::SIMILARITY_MIN),
     )
     .await?;
     let group = near

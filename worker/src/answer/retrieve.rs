@@ -78,6 +78,8 @@ pub(crate) struct Retrieved {
     pub(crate) rerank_ms: f64,
     /// Of each passage's text.
     pub(crate) tokens: Vec<usize>,
+    /// Late interaction's scores of the passages that were compared, from -1 to 1, in no order.
+    pub(crate) nearness: Vec<f32>,
 }
 
 /// A question as the model has it.
@@ -158,11 +160,7 @@ pub(crate) async fn retrieve(
         } else {
             Vectors::Off
         },
-        fusion: match ask.parts {
-            Parts { words: false, .. } => Fusion { vector_weight: 1.0 },
-            Parts { vectors: false, .. } => Fusion { vector_weight: 0.0 },
-            _ => settings.fusion(),
-        },
+        fusion: fusion(context, ask.parts),
         passages_max: u32::try_from(candidates).unwrap_or(u32::MAX),
     };
     let passages = search::passages(&context.pool, &query).await?;
@@ -185,8 +183,21 @@ pub(crate) async fn retrieve(
         search_ms,
         rerank_ms: reranked.rerank_ms,
         tokens: reranked.tokens,
+        nearness: reranked.nearness,
         embedding,
     })
+}
+
+fn fusion(context: &Context, parts: Parts) -> Fusion {
+    #[expect(clippy::cast_possible_truncation, reason = "a cosine")]
+    Fusion {
+        vector_weight: match parts {
+            Parts { words: false, .. } => 1.0,
+            Parts { vectors: false, .. } => 0.0,
+            _ => context.settings.search.vector_weight,
+        },
+        similarity_least: context.embedder.cosine(-1.0) as f32,
+    }
 }
 
 /// Few vectors are compared one by one, which is exact, and quick where a filter leaves hardly any: an HNSW index would

@@ -41,6 +41,11 @@ impl Floor {
     pub(super) fn calibrated(self, cosine: f32) -> f32 {
         (cosine - self.0) / (1.0 - self.0)
     }
+
+    pub(super) fn cosine(self, calibrated: f64) -> f64 {
+        let floor = f64::from(self.0);
+        floor + calibrated * (1.0 - floor)
+    }
 }
 
 impl EmbedderHandle {
@@ -48,6 +53,11 @@ impl EmbedderHandle {
     /// other (below 0 if they have even less), 1 between equal ones. Thresholds are set in these numbers.
     pub fn calibrated(&self, similarity: f32) -> f32 {
         self.floor.calibrated(similarity)
+    }
+
+    /// The cosine similarity that is worth so much: the other way round.
+    pub fn cosine(&self, calibrated: f64) -> f64 {
+        self.floor.cosine(calibrated)
     }
 }
 
@@ -62,6 +72,7 @@ mod tests {
         assert!(floor.calibrated(0.7).abs() < 1e-6);
         assert!((floor.calibrated(1.0) - 1.0).abs() < 1e-6);
         assert!((floor.calibrated(0.85) - 0.5).abs() < 1e-6);
+        assert!((floor.cosine(0.5) - 0.85).abs() < 1e-6);
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub struct EmbedderHandle {
     inbox: Arc<OpenInbox>,
     /// Lanes have places of their own, so that passages can't fill up the inbox before a question.
     question_places: Arc<Semaphore>,
+    sentence_places: Arc<Semaphore>,
     passage_places: Arc<Semaphore>,
 }
 
@@ -177,6 +178,7 @@ impl EmbedderHandle {
             floor: Floor(0.0),
             inbox: open,
             question_places: places(),
+            sentence_places: places(),
             passage_places: places(),
         })
     }
@@ -204,6 +206,18 @@ impl EmbedderHandle {
         let text = self.prefixes.of_question(text.to_owned());
         let reply = self.send(Lane::Question, text, true).await?;
         reply.await.map_err(|_| EmbedError::ThreadEnded)?
+    }
+
+    /// The vector of a sentence to be compared with a question, as if it were one. It goes before all passages and
+    /// after all questions: who has asked waits for sources, and only then for what is written of them.
+    ///
+    /// # Errors
+    /// As [`embed_question`](Self::embed_question).
+    pub async fn embed_sentence(&self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        let text = self.prefixes.of_question(text.to_owned());
+        let reply = self.send(Lane::Sentence, text, false).await?;
+        let embedded = reply.await.map_err(|_| EmbedError::ThreadEnded)??;
+        Ok(embedded.vector)
     }
 
     /// The vectors of passages, in their order; any number of them, since each waits for a place of
@@ -254,6 +268,7 @@ impl EmbedderHandle {
     ) -> Result<oneshot::Receiver<Result<Embedded, EmbedError>>, EmbedError> {
         let places = match lane {
             Lane::Question => &self.question_places,
+            Lane::Sentence => &self.sentence_places,
             Lane::Passage => &self.passage_places,
         };
         let place = places

@@ -21,16 +21,19 @@ pub(super) struct Sequence {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// Somebody waits for an answer on a page.
+    /// Somebody waits for an answer, and has seen nothing of it yet.
     Question,
+    /// A sentence that may become a part of an answer whose sources are shown already.
+    Sentence,
     /// A document is being ingested.
     Passage,
 }
 
-/// Both lanes in order of arrival.
+/// The lanes, each in order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     questions: VecDeque<Sequence>,
+    sentences: VecDeque<Sequence>,
     passages: VecDeque<Sequence>,
 }
 
@@ -38,21 +41,23 @@ impl Waiting {
     pub(super) fn add(&mut self, sequence: Sequence) {
         match sequence.lane {
             Lane::Question => self.questions.push_back(sequence),
+            Lane::Sentence => self.sentences.push_back(sequence),
             Lane::Passage => self.passages.push_back(sequence),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.questions.len() + self.passages.len()
+        self.questions.len() + self.sentences.len() + self.passages.len()
     }
 
-    /// The oldest question, or the oldest passage if there is no question. Those whose callers have left are dropped on
-    /// the way.
+    /// The oldest question; if there is none the oldest sentence, and then the oldest passage. Those whose callers have
+    /// left are dropped on the way.
     pub(super) fn take(&mut self) -> Option<Sequence> {
         loop {
             let next = self
                 .questions
                 .pop_front()
+                .or_else(|| self.sentences.pop_front())
                 .or_else(|| self.passages.pop_front())?;
             if !next.reply.is_closed() {
                 return Some(next);
@@ -107,8 +112,11 @@ mod tests {
     #[test]
     fn questions_go_first_each_lane_in_order_of_arrival() {
         let (mut waiting, _replies) = waiting(&["first", "second"], &["one?", "two?"]);
-        assert_eq!(waiting.len(), 4);
-        assert_eq!(taken(&mut waiting), ["one?", "two?", "first", "second"]);
+        let (sentence, _reply) = sequence(Lane::Sentence, "a sentence");
+        waiting.add(sentence);
+        assert_eq!(waiting.len(), 5);
+        let order = ["one?", "two?", "a sentence", "first", "second"];
+        assert_eq!(taken(&mut waiting), order);
         assert_eq!(waiting.len(), 0);
     }
 

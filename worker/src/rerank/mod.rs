@@ -134,6 +134,9 @@ pub(crate) struct Reranked {
     pub(crate) passages: Vec<Passage>,
     /// Of each passage's text, at the most.
     pub(crate) tokens: Vec<usize>,
+    /// Scores of late interaction, from -1 to 1, as far as there are any. A cross-encoder's mean something else with
+    /// each model.
+    pub(crate) nearness: Vec<f32>,
     pub(crate) rerank_ms: f64,
 }
 
@@ -146,6 +149,7 @@ impl Reranked {
                 .map(|passage| usize::try_from(passage.tokens).unwrap_or_default())
                 .collect(),
             passages,
+            nearness: Vec::new(),
             rerank_ms: 0.0,
         }
     }
@@ -186,11 +190,17 @@ pub(crate) async fn rerank(
             .collect();
         scores = score(Arc::clone(reranker), question, candidates, deadline).await?;
     }
+    let nearness = if reranking.compares_tokens() {
+        scores.iter().copied().flatten().collect()
+    } else {
+        Vec::new()
+    };
     let passages = arrange(found, &scores, &details, settings, passages_max);
     let rerank_ms = began.elapsed().as_secs_f64() * 1000.0;
     ::metrics::histogram!(metrics::RERANK_DURATION, "reranker" => name).record(began.elapsed());
     Ok(Reranked {
         rerank_ms,
+        nearness,
         ..passages
     })
 }
@@ -268,6 +278,7 @@ fn arrange(
     Reranked {
         passages,
         tokens,
+        nearness: Vec::new(),
         rerank_ms: 0.0,
     }
 }
