@@ -177,6 +177,11 @@ eval: services models ## how well and how fast passages are found, on collection
 	@. .dev/env
 	cargo bench --locked -p lectern-worker --bench eval -- $(ARGUMENTS)
 
+.PHONY: bench-search
+bench-search: services models ## how fast 250,000 passages are searched, and what the HNSW index finds of the nearest; loads them first
+	@. .dev/env
+	cargo bench --locked -p lectern-worker --bench search -- $(ARGUMENTS)
+
 # No figure of speed, hence no build for it: the worker of `cargo build` reads the same text.
 .PHONY: eval-pdf
 eval-pdf: setup models ## how good the text of PDFs is, against known texts; FOLDER=… for others, TEXTS=… to keep ours

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use anyhow::Result;
 use clap::Parser;
-use lectern_shared::{store::keys, testing::Place};
+use lectern_shared::{config::StoreSettings, store::keys, testing::Place};
+use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -44,9 +45,21 @@ pub struct Running {
 /// # Errors
 /// When the place's servers can't be reached.
 pub async fn start(settings: ServeSettings, place: &Place) -> Result<Running> {
-    keys::ensure_development_key(&place.pool).await?;
+    start_at(settings, &place.settings, &place.pool).await
+}
+
+/// As [`start`], where `store` says.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_at(
+    settings: ServeSettings,
+    store: &StoreSettings,
+    pool: &PgPool,
+) -> Result<Running> {
+    keys::ensure_development_key(pool).await?;
     let stop = CancellationToken::new();
-    let state = AppState::connect(settings.api, &place.settings, None, stop.clone()).await?;
+    let state = AppState::connect(settings.api, store, None, stop.clone()).await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     tokio::spawn(crate::serve(listener, state, stop.clone()));

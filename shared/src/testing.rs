@@ -52,20 +52,12 @@ impl Place {
             .execute(&mut admin)
             .await?;
         admin.close().await?;
-        let settings = StoreSettings {
-            database_url: in_database(&servers.database_url, &database)?,
-            database_connections_max: 8,
-            redis_url: servers.redis_url,
-            redis_prefix: database.clone(),
-            blobs: folder.path().to_string_lossy().into_owned(),
-            events_ttl_seconds: 300,
-            dispatch_max: 1000,
-            dispatch_tenant_max: 64,
-            queue_tenant_max: 10_000,
-            job_attempts_max: 4,
-            webhook_allow_http: false,
-            webhook_allow_private: false,
-        };
+        let settings = settings(
+            in_database(&servers.database_url, &database)?,
+            servers.redis_url,
+            database.clone(),
+            folder.path().to_string_lossy().into_owned(),
+        );
         let pool = store::connect(&settings)?;
         Ok(Self {
             settings,
@@ -134,6 +126,30 @@ impl Drop for Place {
         if !matches!(dropped, Ok(Ok(()))) {
             tracing::warn!(database = self.database, "test database left behind");
         }
+    }
+}
+
+/// The defaults, at a place.
+#[must_use]
+pub fn settings(
+    database_url: String,
+    redis_url: String,
+    redis_prefix: String,
+    blobs: String,
+) -> StoreSettings {
+    StoreSettings {
+        database_url,
+        database_connections_max: 8,
+        redis_url,
+        redis_prefix,
+        blobs,
+        events_ttl_seconds: 300,
+        dispatch_max: 1000,
+        dispatch_tenant_max: 64,
+        queue_tenant_max: 10_000,
+        job_attempts_max: 4,
+        webhook_allow_http: false,
+        webhook_allow_private: false,
     }
 }
 
