@@ -14,6 +14,8 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Fields {
     pub(crate) collection: Option<String>,
+    /// What the document is called, if not as the file is: it may have folders in it.
+    pub(crate) name: Option<String>,
     /// A document of its own, whatever is there already.
     pub(crate) force: bool,
     pub(crate) facts: Facts,
@@ -30,6 +32,14 @@ impl Fields {
     pub(crate) async fn take(&mut self, field: Field<'_>, metadata_bytes_max: usize) -> Result<()> {
         match field.name().unwrap_or_default() {
             "collection" => self.collection = Some(text(field, FIELD_BYTES_MAX).await?),
+            "name" => {
+                let raw = text(field, FIELD_BYTES_MAX).await?;
+                self.name = Some(names::path_name(&raw).ok_or_else(|| {
+                    ApiError::Invalid(
+                        "The field `name` is empty. Leave it out, or write a name.".into(),
+                    )
+                })?);
+            }
             "title" => self.facts.title = Some(title(&text(field, FIELD_BYTES_MAX).await?)?),
             "source_url" => {
                 self.facts.source_url = Some(source_url(&text(field, FIELD_BYTES_MAX).await?)?);
@@ -56,7 +66,7 @@ impl Fields {
             other => {
                 let name = other.escape_debug();
                 return Err(ApiError::Invalid(format!(
-                    "The form has an unknown field `{name}`. Known are `collection`, `title`, `source_url`, \
+                    "The form has an unknown field `{name}`. Known are `collection`, `name`, `title`, `source_url`, \
                      `metadata`, `password`, `force` and, after them, `file`."
                 )));
             }

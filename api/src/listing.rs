@@ -25,6 +25,8 @@ pub(crate) struct ListQuery {
     /// A JSON object that the metadata contain.
     metadata: Option<String>,
     media_type: Option<String>,
+    /// Of the newest file, in hexadecimal digits.
+    sha256: Option<String>,
     /// `created_at`, `updated_at`, `name`, `bytes` or `pages`; with `-` before it, from the greatest down.
     sort: Option<String>,
     /// The `next` of the page before.
@@ -82,12 +84,14 @@ pub(crate) async fn list(
             "A parameter has a NUL character in it. Take it out.".into(),
         ));
     }
+    let sha256 = query.sha256.as_deref().map(digest).transpose()?;
     let filter = Filter {
         collection,
         state: query.state,
         name: query.name,
         metadata,
         media_type: query.media_type,
+        sha256,
     };
     // One more than wanted tells whether there is a next page.
     let mut found = listing::list(
@@ -109,6 +113,21 @@ pub(crate) async fn list(
         documents: documents::views(&state, caller, found).await?,
         next,
     }))
+}
+
+fn digest(raw: &str) -> Result<Vec<u8>> {
+    let digits = |pair: &[u8]| {
+        let pair = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(pair, 16).ok()
+    };
+    let refused = || {
+        ApiError::Invalid("The parameter `sha256` has 64 hexadecimal digits: see sha256sum.".into())
+    };
+    if raw.len() != 64 || !raw.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(refused());
+    }
+    let bytes: Option<Vec<u8>> = raw.as_bytes().chunks(2).map(digits).collect();
+    bytes.ok_or_else(refused)
 }
 
 /// Newest first, unless something else is wanted.

@@ -274,7 +274,8 @@ pub(crate) async fn read(
             let name = fields.collection.as_deref();
             Some(collections::resolve(state, caller.tenant, name).await?)
         };
-        let name = names::file_name(field.file_name().unwrap_or_default());
+        let name = fields.name.clone();
+        let name = name.or_else(|| names::file_name(field.file_name().unwrap_or_default()));
         let blob_key = blobs::fresh_key(caller.tenant);
         let named = name.as_deref().unwrap_or_default();
         let received = receive(state, field, named, &blob_key, purpose).await?;

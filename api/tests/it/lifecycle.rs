@@ -334,6 +334,34 @@ async fn what_people_say_of_a_document_is_kept_changed_and_checked() {
 }
 
 #[tokio::test]
+async fn a_document_is_found_by_its_content_and_named_as_the_form_says() {
+    let api = Api::start(&[]).await;
+    let fields = [("name", "travel/../rules/Hotel.pdf")];
+    let made = api
+        .send("POST", "/api/v1/documents", &fields, "a.pdf", pdf_number(1))
+        .await;
+    accepted(made, 202).await;
+    let other = api
+        .send("POST", "/api/v1/documents", &[], "b.pdf", pdf_number(2))
+        .await;
+    accepted(other, 202).await;
+    let list = api.get("/api/v1/documents?name=Hotel").await;
+    let sha256 = list["documents"][0]["sha256"].as_str().unwrap();
+    let found = api.names(&format!("sha256={sha256}")).await;
+    assert_eq!(found, ["travel/rules/Hotel.pdf"]);
+    assert!(
+        api.names(&format!("sha256={}", "0".repeat(64)))
+            .await
+            .is_empty()
+    );
+    for wrong in ["sha256=abc", &format!("sha256={}", "é".repeat(32))] {
+        let path = format!("/api/v1/documents?{wrong}");
+        let refused = api.request("GET", &path).send().await.unwrap();
+        assert_eq!(refused.status(), 400, "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn the_list_is_filtered() {
     let api = Api::start(&[]).await;
     for (number, (name, metadata)) in [

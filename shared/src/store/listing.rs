@@ -38,6 +38,8 @@ pub struct Filter {
     /// A JSON object that the metadata contain.
     pub metadata: Option<Value>,
     pub media_type: Option<String>,
+    /// Of the newest version's file.
+    pub sha256: Option<Vec<u8>>,
 }
 
 /// A document's place in an order.
@@ -144,6 +146,14 @@ pub async fn list(
         query
             .push(" and newest.media_type = ")
             .push_bind(media_type);
+    }
+    if let Some(sha256) = &filter.sha256 {
+        // The tenant, for the index.
+        query
+            .push(" and newest.tenant_id = ")
+            .push_bind(tenant.0)
+            .push(" and newest.sha256 = ")
+            .push_bind(sha256);
     }
     let (comparison, direction) = if order.descending {
         (" < ", " desc")
