@@ -55,6 +55,11 @@ models-multilingual: setup build ## fetch multilingual-e5-small, too, and make a
 build: setup ## build the API and the worker as `make run` does
 	@cargo build --release --locked -p lectern-api -p lectern-worker
 
+.PHONY: cli
+cli: setup ## build the command line, target/release/lectern
+	@cargo build --release --locked -p lectern-cli
+	$(say) 'target/release/lectern is a program by itself: copy it where you like'
+
 .PHONY: down
 down: ## stop the private PostgreSQL and Redis; the data stays
 	@$(services) down

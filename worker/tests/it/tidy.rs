@@ -19,7 +19,7 @@ use lectern_worker::config::{
     WorkerSettings,
 };
 
-const CRATES: [&str; 3] = ["shared", "api", "worker"];
+const CRATES: [&str; 4] = ["shared", "api", "worker", "cli"];
 
 /// The checkout.
 fn root() -> &'static Path {
@@ -343,19 +343,36 @@ fn the_api_links_no_model_and_no_parser_and_the_workers_link_no_web_server() {
         ("api", &models_and_parsers),
         ("worker", &web_servers),
     ] {
-        let manifest = read(format!("{name}/Cargo.toml"));
-        let (_, after) = manifest
-            .split_once("\n[dependencies]\n")
-            .expect("a section of dependencies");
-        let section = after.split("\n[").next().unwrap_or_default();
-        let linked = section
-            .lines()
-            .filter_map(|line| line.split(['.', ' ', '=']).next());
         problems.extend(
-            linked
-                .filter(|found| banned.contains(found))
+            linked(name)
+                .into_iter()
+                .filter(|found| banned.contains(&found.as_str()))
                 .map(|found| format!("{name}: {found}")),
         );
     }
     assert_none(&problems, "this crate must do without");
+}
+
+#[test]
+fn the_command_line_links_neither_our_other_crates_nor_a_database() {
+    let problems: Vec<_> = linked("cli")
+        .into_iter()
+        .filter(|found| {
+            found.starts_with("lectern-") || ["sqlx", "redis", "axum"].contains(&found.as_str())
+        })
+        .collect();
+    assert_none(&problems, "it goes through the HTTP API, like everybody");
+}
+
+/// What a crate depends on, its tests aside.
+fn linked(name: &str) -> Vec<String> {
+    let manifest = read(format!("{name}/Cargo.toml"));
+    let (_, after) = manifest
+        .split_once("\n[dependencies]\n")
+        .expect("a section of dependencies");
+    let section = after.split("\n[").next().unwrap_or_default();
+    let names = section
+        .lines()
+        .filter_map(|line| line.split(['.', ' ', '=']).next());
+    names.map(str::to_owned).collect()
 }
