@@ -77,7 +77,7 @@ clean-dev: ## stop them and remove .dev with all data
 # themselves runs without; the next `make run` or `make services` turns it on again.
 .PHONY: test
 test: export LECTERN_DEV_FAST := 1
-test: setup services models sqlx-check lint deny test-scripts ## the same set-up, then every test
+test: setup services models sqlx-check lint deny test-scripts test-alerts ## the same set-up, then every test
 	@$(say) 'running the tests'
 	. .dev/env
 	if cargo nextest --version >/dev/null 2>&1; then
@@ -90,6 +90,15 @@ test: setup services models sqlx-check lint deny test-scripts ## the same set-up
 .PHONY: test-scripts
 test-scripts: setup ## test the scripts in deploy/dev
 	@timeout --kill-after=10 300 deploy/dev/test.sh # they start and stop servers: one that hangs must not hold up the rest
+
+.PHONY: test-alerts
+test-alerts: setup ## test the alerts with promtool, which is fetched first
+	@deploy/dev/prometheus.sh
+	$(say) 'testing the alerts'
+	cd deploy/prometheus
+	promtool=../../.dev/prometheus/promtool
+	$$promtool check config prometheus.yml >/dev/null
+	$$promtool test rules tests/*.yml
 
 .PHONY: test-rust-bert
 test-rust-bert: services models ## test the embedder that runs on libtorch, which is fetched first
