@@ -86,6 +86,7 @@ test: setup services models sqlx-check lint deny test-scripts test-alerts ## the
 	else
 	  cargo test --workspace --locked
 	fi
+	$(MAKE) --no-print-directory test-dashboards
 
 .PHONY: test-scripts
 test-scripts: setup ## test the scripts in deploy/dev
@@ -99,6 +100,14 @@ test-alerts: setup ## test the alerts with promtool, which is fetched first
 	promtool=../../.dev/prometheus/promtool
 	$$promtool check config prometheus.yml >/dev/null
 	$$promtool test rules tests/*.yml
+
+.PHONY: test-dashboards
+test-dashboards: services models ## ask a Prometheus that watches Lectern at work every query of the dashboards and rules
+	@deploy/dev/prometheus.sh
+	$(say) 'testing the dashboards'
+	. .dev/env
+	cargo build --locked -p lectern-api -p lectern-worker
+	deploy/test/dashboards.py
 
 .PHONY: test-rust-bert
 test-rust-bert: services models ## test the embedder that runs on libtorch, which is fetched first

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Puts Debian's Prometheus and promtool into .dev/prometheus, without installing the package, which would start a server.
+# Puts Debian's Prometheus, promtool and the exporters for PostgreSQL, Redis and the host into .dev/prometheus, without
+# installing the packages, which would start servers.
 #
 #   deploy/dev/prometheus.sh
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 folder=$root/.dev/prometheus
+packages=(prometheus prometheus-postgres-exporter prometheus-redis-exporter prometheus-node-exporter)
 
 say() { printf 'lectern: %s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
@@ -16,9 +18,9 @@ update_lists() {
 }
 
 main() {
-  [ ! -x "$folder/promtool" ] || return 0
+  [ ! -e "$folder/.complete" ] || return 0
   { command -v apt-get && command -v dpkg-deb; } >/dev/null ||
-    die "Prometheus can't be fetched here, only on Debian and its relatives: put prometheus and promtool into $folder"
+    die "Prometheus can't be fetched here, only on Debian and its relatives: put the programs of ${packages[*]} into $folder and make the file .complete there"
   local partial
   mkdir -p "$root/.dev"
   partial=$(mktemp -d "$root/.dev/prometheus.XXXXXX")
@@ -26,9 +28,11 @@ main() {
   trap "rm -rf '$partial'" EXIT
   cd "$partial"
   say 'fetching Prometheus'
-  apt-get download -qq prometheus 2>/dev/null || { update_lists && apt-get download -qq prometheus; } ||
-    die "apt-get couldn't download the package prometheus: check the network, run 'apt-get update' and try again"
-  dpkg-deb -x prometheus_*.deb package
+  apt-get download -qq "${packages[@]}" 2>/dev/null || { update_lists && apt-get download -qq "${packages[@]}"; } ||
+    die "apt-get couldn't download ${packages[*]}: check the network, run 'apt-get update' and try again"
+  local package
+  for package in ./*.deb; do dpkg-deb -x "$package" package; done
+  touch package/usr/bin/.complete
   # The folder appears as a whole: one that was cut short is never taken for finished.
   rm -rf "$folder"
   mv -T package/usr/bin "$folder"
