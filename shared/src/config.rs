@@ -3,14 +3,14 @@
 //! `clap` is the one reader: it gives the help text, the parsing and, through its introspection,
 //! the list that `.env.example` is checked against.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Command};
 
 use crate::{telemetry::LogFormat, webhooks::Policy};
 
 /// Where the data is.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 pub struct StoreSettings {
     /// PostgreSQL with pgvector
     #[arg(long, env = "LECTERN_DATABASE_URL", hide_env_values = true)]
@@ -67,6 +67,16 @@ pub struct LogSettings {
     /// How they are written
     #[arg(long, env = "LECTERN_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+}
+
+/// Without the addresses of the servers, which have passwords in them.
+impl fmt::Debug for StoreSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreSettings")
+            .field("redis_prefix", &self.redis_prefix)
+            .field("blobs", &self.blobs)
+            .finish_non_exhaustive()
+    }
 }
 
 impl StoreSettings {

@@ -8,6 +8,7 @@ pub mod ids;
 pub mod jobs;
 pub mod media;
 pub mod names;
+pub mod secret;
 pub mod webhooks;
 pub mod wording;
 

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use lectern_shared::{
     config::{LogSettings, StoreSettings},
+    secret::Secret,
     store::{
         cache::Rules,
         collections::{CollectionSettings, Ocr},
@@ -490,7 +491,7 @@ pub struct AnswerSettings {
         default_value = "",
         hide_env_values = true
     )]
-    pub openai_api_key: String,
+    pub openai_api_key: Secret,
     /// How long a connection to it may take
     #[arg(
         long,

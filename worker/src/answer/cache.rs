@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use tracing::info;
 
 use super::{before, json, sameness, show};
-use crate::{config::AnswerSettings, context::Context, error::JobError, report::Report};
+use crate::{context::Context, error::JobError, report::Report};
 
 /// What must be equal, besides the question, for an answer to be given again.
 pub(crate) struct Conditions {
@@ -41,11 +41,8 @@ impl Conditions {
         if !context.settings.cache.cache {
             return None;
         }
-        // All settings of answers, so that none is forgotten here when one is added; but no secret.
-        let answer = AnswerSettings {
-            openai_api_key: String::new(),
-            ..context.settings.answer.clone()
-        };
+        // All settings of answers, so that none is forgotten here when one is added; secrets don't print.
+        let answer = &context.settings.answer;
         let mut digest = Sha256::new();
         for part in [
             settings.to_string(),

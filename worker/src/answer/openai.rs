@@ -60,7 +60,7 @@ impl OpenAi {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         let config = OpenAIConfig::new()
             .with_api_base(settings.openai_base_url.trim_end_matches('/'))
-            .with_api_key(&settings.openai_api_key);
+            .with_api_key(settings.openai_api_key.reveal());
         let http = reqwest::Client::builder()
             .connect_timeout(seconds(settings.generator_connect_seconds_max))
             .build()
