@@ -1,52 +1,201 @@
-//! Who is asking: the API key in the `Authorization` header.
+//! Who is asking, and whether the route lets them: the API key in the `Authorization` header.
+//!
+//! Every route says in `routes.rs` what it needs, and nothing of a request is read before that is looked at here.
+
+use std::{collections::HashSet, sync::Arc};
 
 use axum::{
-    extract::FromRequestParts,
-    http::{header, request::Parts},
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, header, request::Parts},
+    middleware::Next,
+    response::Response,
 };
-use lectern_shared::{ids::TenantId, store::keys};
-use rand::RngCore;
+use lectern_shared::{
+    ids::{ApiKeyId, TenantId},
+    keys::{Key, Kind, Scope},
+    store::{
+        keys::{self, Access},
+        reach::{Asker, Reach},
+    },
+};
+use sqlx::PgPool;
+use tokio::sync::Mutex;
+use tracing::{Span, warn};
 
-use crate::{config::Mode, error::ApiError, state::AppState};
+use crate::{
+    config::Mode,
+    error::{ApiError, Result},
+    state::AppState,
+    widgets,
+};
 
-/// A request with a valid key.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Caller {
-    pub(crate) tenant: TenantId,
+/// What a route needs of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// No key.
+    Nothing,
+    /// Any key but a widget's.
+    Key,
+    /// A key with one of these scopes, but no widget's.
+    Scope(&'static [Scope]),
+    /// The same, or a widget's that has it.
+    Visit(&'static [Scope]),
 }
 
-impl FromRequestParts<AppState> for Caller {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(
-        parts: &mut Parts,
-        state: &AppState,
-    ) -> Result<Self, Self::Rejection> {
-        let key = parts
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, key)| key.trim())
-            .ok_or(ApiError::Unauthorized)?;
-        let access = keys::find(&state.pool, key)
-            .await?
-            .ok_or(ApiError::Unauthorized)?;
-        if access.development && state.settings.mode == Mode::Production {
-            return Err(ApiError::Unauthorized);
+impl Need {
+    pub(crate) fn scopes(self) -> &'static [Scope] {
+        match self {
+            Self::Nothing | Self::Key => &[],
+            Self::Scope(scopes) | Self::Visit(scopes) => scopes,
         }
-        Ok(Self {
-            tenant: access.tenant,
-        })
+    }
+
+    /// Web pages of other origins come here.
+    pub(crate) fn is_for_widgets(self) -> bool {
+        matches!(self, Self::Visit(_))
     }
 }
 
-/// A new key: a readable prefix and 256 random bits.
-#[must_use]
-pub fn fresh_key() -> String {
-    let mut bits = [0_u8; 32];
-    rand::rng().fill_bytes(&mut bits);
-    let hex: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("lectern_{hex}")
+/// A request with a key that may do what it asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) tenant: TenantId,
+    pub(crate) key: ApiKeyId,
+    pub(crate) kind: Kind,
+    scopes: Arc<[Scope]>,
+    /// What the store may show and change for it.
+    pub(crate) reach: Reach,
+    /// Whose the questions are that it asks.
+    pub(crate) asker: Asker,
+}
+
+impl Caller {
+    pub(crate) fn may(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope)
+    }
+
+    /// Refuses what needs a further scope than the route does.
+    pub(crate) fn must(&self, scope: Scope) -> Result<()> {
+        if self.may(scope) {
+            Ok(())
+        } else {
+            Err(lacks(&[scope]))
+        }
+    }
+}
+
+/// [`admit`] has looked at the key already. A route that needs none has no caller.
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self> {
+        let caller = parts.extensions.get::<Self>();
+        caller.cloned().ok_or(ApiError::Unauthorized)
+    }
+}
+
+/// Lets a request in whose key may do what the route needs.
+pub(crate) async fn admit(
+    State((state, need)): State<(AppState, Need)>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response> {
+    if need != Need::Nothing {
+        let caller = caller(&state, need, request.headers()).await?;
+        Span::current()
+            .record("tenant.id", caller.tenant.to_string())
+            .record("key.id", caller.key.to_string())
+            .record("key.kind", caller.kind.as_str());
+        request.extensions_mut().insert(caller);
+    }
+    Ok(next.run(request).await)
+}
+
+async fn caller(state: &AppState, need: Need, headers: &HeaderMap) -> Result<Caller> {
+    let key = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .and_then(|(_, key)| Key::parse(key.trim()))
+        .ok_or(ApiError::Unauthorized)?;
+    let access = keys::find(&state.pool, &key)
+        .await?
+        .ok_or(ApiError::Unauthorized)?;
+    if access.development && state.settings.mode == Mode::Production {
+        return Err(ApiError::Unauthorized);
+    }
+    if access.suspended {
+        return Err(ApiError::Suspended);
+    }
+    let visitor = match access.kind {
+        Kind::Secret => None,
+        Kind::Widget => {
+            widgets::check(&access, need, headers)?;
+            widgets::visitor(headers)?
+        }
+    };
+    let needed = need.scopes();
+    if !needed.is_empty() && !needed.iter().any(|scope| access.scopes.contains(scope)) {
+        return Err(lacks(needed));
+    }
+    if !access.noted {
+        state.uses.note(&state.pool, access.key).await;
+    }
+    Ok(Caller::new(access, visitor))
+}
+
+impl Caller {
+    fn new(access: Access, visitor: Option<Arc<[u8]>>) -> Self {
+        let asker = Asker {
+            key: access.key,
+            visitor,
+        };
+        // Who may ask and not read sees what it has asked itself.
+        let sees_all = access.scopes.contains(&Scope::Read);
+        Self {
+            tenant: access.tenant,
+            key: access.key,
+            kind: access.kind,
+            scopes: access.scopes.into(),
+            reach: Reach {
+                tenant: access.tenant,
+                collections: access.collections,
+                asker: (!sees_all).then(|| asker.clone()),
+            },
+            asker,
+        }
+    }
+}
+
+fn lacks(needed: &[Scope]) -> ApiError {
+    let names: Vec<_> = needed.iter().map(|scope| format!("`{scope}`")).collect();
+    ApiError::Forbidden(format!(
+        "This needs a key with the scope {}. GET /api/v1/me says what yours may do; a key with the scope `admin` makes \
+         others with POST /api/v1/keys.",
+        names.join(" or ")
+    ))
+}
+
+/// Notes when keys were used, behind the requests.
+#[derive(Clone, Default)]
+pub(crate) struct Uses {
+    /// Keys whose use is being written down: one statement for each at a time, however many requests it has.
+    under_way: Arc<Mutex<HashSet<ApiKeyId>>>,
+}
+
+impl Uses {
+    async fn note(&self, pool: &PgPool, key: ApiKeyId) {
+        if !self.under_way.lock().await.insert(key) {
+            return;
+        }
+        let (pool, under_way) = (pool.clone(), self.under_way.clone());
+        // Lost when the process ends first: the next request notes it.
+        tokio::spawn(async move {
+            if let Err(error) = keys::note_use(&pool, key).await {
+                warn!(%error, key.id = %key, "use of a key not noted");
+            }
+            under_way.lock().await.remove(&key);
+        });
+    }
 }

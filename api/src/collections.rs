@@ -2,8 +2,11 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use lectern_shared::{
-    ids::{CollectionId, TenantId},
-    store::collections::{self, Changed, Collection, CollectionSettings, InvalidSettings},
+    ids::CollectionId,
+    store::{
+        collections::{self, Changed, Collection, CollectionSettings, InvalidSettings},
+        reach::Reach,
+    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,14 +23,18 @@ const DEFAULT: &str = "default";
 
 const MISSING: ApiError = ApiError::NotFound("collection (make it with POST /api/v1/collections)");
 
-/// The caller's collection of that name.
+/// The collection of that name within the caller's reach. Without a name it is `default`, or the only one that the key
+/// reaches.
 pub(crate) async fn resolve(
     state: &AppState,
-    tenant: TenantId,
+    reach: &Reach,
     name: Option<&str>,
 ) -> Result<CollectionId> {
+    if let (None, Some([only])) = (name, reach.collections.as_deref()) {
+        return Ok(CollectionId(*only));
+    }
     let name = CollectionName::new(name.unwrap_or(DEFAULT))?;
-    collections::by_name(&state.pool, tenant, name.as_str())
+    collections::by_name(&state.pool, reach, name.as_str())
         .await?
         .ok_or(MISSING)
 }
@@ -39,7 +46,7 @@ pub(crate) struct List {
 
 pub(crate) async fn list(State(state): State<AppState>, caller: Caller) -> Result<Json<List>> {
     Ok(Json(List {
-        collections: collections::list(&state.pool, caller.tenant).await?,
+        collections: collections::list(&state.pool, &caller.reach).await?,
     }))
 }
 
@@ -74,7 +81,7 @@ pub(crate) async fn show(
     caller: Caller,
     extract::Path(name): extract::Path<String>,
 ) -> Result<Json<Collection>> {
-    collections::find(&state.pool, caller.tenant, &name)
+    collections::find(&state.pool, &caller.reach, &name)
         .await?
         .map(Json)
         .ok_or(MISSING)

@@ -2,8 +2,13 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lectern_shared::config::{LogSettings, StoreSettings};
+use lectern_shared::{
+    config::{LogSettings, StoreSettings},
+    ids::ApiKeyId,
+    keys::{Kind, Scope},
+};
 
 /// The HTTP API of Lectern.
 #[derive(Parser, Clone, Debug)]
@@ -19,8 +24,48 @@ pub enum Command {
     Serve(Box<ServeSettings>),
     /// Bring the schema up to date and end
     Migrate(StoreCommand),
-    /// Make a new API key and print it, once
-    CreateKey(CreateKey),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Make and list tenants
+    #[command(subcommand)]
+    Tenants(TenantsCommand),
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub enum KeysCommand {
+    /// Make a key and print it, once
+    Create(Box<CreateKey>),
+    /// List a tenant's keys, without what is secret of them
+    List(OfTenant),
+    /// Revoke a key, for good and at once
+    Revoke {
+        /// Its id, as `list` tells it
+        id: ApiKeyId,
+        #[command(flatten)]
+        of: OfTenant,
+    },
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub enum TenantsCommand {
+    /// Make a tenant and print its id
+    Create {
+        name: String,
+        #[command(flatten)]
+        store: StoreCommand,
+    },
+    /// List all tenants
+    List(StoreCommand),
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct OfTenant {
+    /// The tenant's name
+    #[arg(long, default_value = "default")]
+    pub tenant: String,
+    #[command(flatten)]
+    pub store: StoreCommand,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -36,10 +81,27 @@ pub struct CreateKey {
     /// What the key is for, to tell it from others
     #[arg(long)]
     pub name: String,
+    /// secret, or widget for web pages
+    #[arg(long, default_value = "secret", value_parser = kind)]
+    pub kind: Kind,
+    /// What it may do: some of read,ask,write,admin,operator
+    #[arg(long, value_delimiter = ',')]
+    pub scopes: Vec<Scope>,
+    /// The only collections that it reaches; all, if none is named
+    #[arg(long, value_delimiter = ',')]
+    pub collections: Vec<String>,
+    /// Of a widget: the web pages that may use it, such as <https://www.example.com>
+    #[arg(long, value_delimiter = ',')]
+    pub origins: Vec<String>,
+    /// When it ends, such as 2030-12-31T00:00:00Z
+    #[arg(long)]
+    pub expires_at: Option<DateTime<Utc>>,
     #[command(flatten)]
-    pub store: StoreSettings,
-    #[command(flatten)]
-    pub log: LogSettings,
+    pub of: OfTenant,
+}
+
+fn kind(raw: &str) -> Result<Kind, &'static str> {
+    raw.parse().map_err(|()| "it is `secret` or `widget`")
 }
 
 #[derive(Args, Clone, Debug)]
@@ -56,7 +118,7 @@ pub struct ServeSettings {
 pub enum Mode {
     /// Accepts the well-known key `lectern-dev`
     Development,
-    /// Refuses that key, and refuses to start as long as there is no other
+    /// Refuses that key; the first start makes another one and prints it
     Production,
 }
 
@@ -106,6 +168,9 @@ pub struct ApiSettings {
         default_value_t = 2000
     )]
     pub feedback_comment_chars_max: usize,
+    /// Keys of a tenant that can be used, at the most
+    #[arg(long, env = "LECTERN_KEYS_MAX", default_value_t = 1000)]
+    pub keys_max: u32,
     /// Webhooks of a tenant, at the most
     #[arg(long, env = "LECTERN_WEBHOOKS_MAX", default_value_t = 10)]
     pub webhooks_max: u32,

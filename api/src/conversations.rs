@@ -72,9 +72,9 @@ pub(crate) async fn create(
         .map(|extract::Json(wanted)| wanted)
         .unwrap_or_default();
     let collection =
-        collections::resolve(&state, caller.tenant, wanted.collection.as_deref()).await?;
-    let id = conversations::create(&state.pool, caller.tenant, collection).await?;
-    let conversation = conversations::find(&state.pool, caller.tenant, id)
+        collections::resolve(&state, &caller.reach, wanted.collection.as_deref()).await?;
+    let id = conversations::create(&state.pool, caller.tenant, collection, &caller.asker).await?;
+    let conversation = conversations::find(&state.pool, &caller.reach, id)
         .await?
         .ok_or(MISSING)?;
     let location = [(header::LOCATION, format!("/api/v1/conversations/{id}"))];
@@ -111,7 +111,7 @@ pub(crate) async fn list(
     }
     let after = query.cursor.as_deref().map(position).transpose()?;
     // One more than wanted tells whether there is a next page.
-    let mut found = conversations::list(&state.pool, caller.tenant, after, limit + 1).await?;
+    let mut found = conversations::list(&state.pool, &caller.reach, after, limit + 1).await?;
     let has_next = found.len() > limit as usize;
     found.truncate(limit as usize);
     let next = found.last().filter(|_| has_next);
@@ -182,7 +182,7 @@ pub(crate) async fn show(
     caller: Caller,
     Path(id): Path<ConversationId>,
 ) -> Result<Json<Whole>> {
-    let conversation = conversations::find(&state.pool, caller.tenant, id)
+    let conversation = conversations::find(&state.pool, &caller.reach, id)
         .await?
         .ok_or(MISSING)?;
     let questions = conversations::questions(&state.pool, caller.tenant, id).await?;
@@ -198,7 +198,7 @@ pub(crate) async fn delete(
     caller: Caller,
     Path(id): Path<ConversationId>,
 ) -> Result<StatusCode> {
-    let unfinished = conversations::delete(&state.pool, caller.tenant, id)
+    let unfinished = conversations::delete(&state.pool, &caller.reach, id)
         .await?
         .ok_or(MISSING)?;
     for question in unfinished {

@@ -97,7 +97,7 @@ impl From<Document> for DocumentView {
 /// Documents with what is under way for them.
 pub(crate) async fn views(
     state: &AppState,
-    caller: Caller,
+    caller: &Caller,
     documents: Vec<Document>,
 ) -> Result<Vec<DocumentView>> {
     let ids: Vec<DocumentId> = documents.iter().map(|document| document.id).collect();
@@ -111,8 +111,8 @@ pub(crate) async fn views(
         .collect())
 }
 
-pub(crate) async fn find(state: &AppState, caller: Caller, id: DocumentId) -> Result<Document> {
-    documents::find(&state.pool, caller.tenant, id)
+pub(crate) async fn find(state: &AppState, caller: &Caller, id: DocumentId) -> Result<Document> {
+    documents::find(&state.pool, &caller.reach, id)
         .await?
         .ok_or(ApiError::NotFound("document"))
 }
@@ -122,10 +122,10 @@ pub(crate) async fn show(
     caller: Caller,
     Path(id): Path<DocumentId>,
 ) -> Result<Json<DocumentView>> {
-    view(&state, caller, id).await.map(Json)
+    view(&state, &caller, id).await.map(Json)
 }
 
-async fn view(state: &AppState, caller: Caller, id: DocumentId) -> Result<DocumentView> {
+async fn view(state: &AppState, caller: &Caller, id: DocumentId) -> Result<DocumentView> {
     let document = find(state, caller, id).await?;
     let mut views = views(state, caller, vec![document]).await?;
     views.pop().ok_or(ApiError::NotFound("document"))
@@ -180,10 +180,10 @@ pub(crate) async fn change(
         source_url: checked(change.source_url, fields::source_url)?,
         metadata: metadata.transpose()?,
     };
-    if !documents::change(&state.pool, caller.tenant, id, &changes).await? {
+    if !documents::change(&state.pool, &caller.reach, id, &changes).await? {
         return Err(ApiError::NotFound("document"));
     }
-    view(&state, caller, id).await.map(Json)
+    view(&state, &caller, id).await.map(Json)
 }
 
 /// Deletes a document with all that was made from it. Its files go with a job that is enqueued here.
@@ -193,7 +193,7 @@ pub(crate) async fn delete(
     RequestId(request): RequestId,
     Path(id): Path<DocumentId>,
 ) -> Result<StatusCode> {
-    let running = documents::delete(&state.pool, caller.tenant, id, Some(&request))
+    let running = documents::delete(&state.pool, &caller.reach, id, Some(&request))
         .await?
         .ok_or(ApiError::NotFound("document"))?;
     for job in running {
@@ -215,7 +215,7 @@ pub(crate) async fn cancel(
     caller: Caller,
     Path(id): Path<DocumentId>,
 ) -> Result<Json<Cancelling>> {
-    find(&state, caller, id).await?;
+    find(&state, &caller, id).await?;
     match state.cancel(caller.tenant, id.0).await? {
         Cancel::Done { .. } => Ok(Json(Cancelling { state: "cancelled" })),
         Cancel::Requested(_) => Ok(Json(Cancelling {
@@ -248,7 +248,7 @@ pub(crate) async fn retry(
         Json::from_bytes(&body)?.0
     };
     let password = extract::password(password.unwrap_or_default())?;
-    let document = find(&state, caller, id).await?;
+    let document = find(&state, &caller, id).await?;
     if !matches!(document.state.as_str(), "failed" | "cancelled") {
         return Err(NOT_TO_BE_RETRIED);
     }
@@ -257,7 +257,7 @@ pub(crate) async fn retry(
         .map_err(AttachError::from)?;
     let job = documents::retry(
         &state.pool,
-        caller.tenant,
+        &caller.reach,
         id,
         password.as_ref(),
         Some(&request),
@@ -266,7 +266,7 @@ pub(crate) async fn retry(
     .await?
     .ok_or(NOT_TO_BE_RETRIED)?;
     state.wake(job).await;
-    Ok((StatusCode::ACCEPTED, Json(view(&state, caller, id).await?)))
+    Ok((StatusCode::ACCEPTED, Json(view(&state, &caller, id).await?)))
 }
 
 /// `POST /api/v1/documents/{id}/reingest`: reads the newest file again, as after a change of settings.
@@ -278,7 +278,7 @@ pub(crate) async fn reingest(
 ) -> Result<(StatusCode, Json<DocumentView>)> {
     let made = versions::reingest(
         &state.pool,
-        caller.tenant,
+        &caller.reach,
         id,
         Some(&request),
         &state.limits,
@@ -286,7 +286,7 @@ pub(crate) async fn reingest(
     .await?
     .ok_or(ApiError::NotFound("document"))?;
     state.begin(made).await;
-    Ok((StatusCode::ACCEPTED, Json(view(&state, caller, id).await?)))
+    Ok((StatusCode::ACCEPTED, Json(view(&state, &caller, id).await?)))
 }
 
 /// The file of the version that searches see, to be opened in the browser at a page (`…/file#page=3`).
@@ -295,7 +295,7 @@ pub(crate) async fn file(
     caller: Caller,
     Path(id): Path<DocumentId>,
 ) -> Result<(HeaderMap, Body)> {
-    let document = documents::file(&state.pool, caller.tenant, id)
+    let document = documents::file(&state.pool, &caller.reach, id)
         .await?
         .ok_or(ApiError::NotFound("document"))?;
     let blob = state.blobs.stream(&document.blob_key).await?;

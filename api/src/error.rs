@@ -22,6 +22,10 @@ pub(crate) type Result<T> = std::result::Result<T, ApiError>;
 pub(crate) enum ApiError {
     #[error("no API key")]
     Unauthorized,
+    #[error("the key may not do this")]
+    Forbidden(String),
+    #[error("the tenant is suspended")]
+    Suspended,
     #[error("not found")]
     NotFound(&'static str),
     #[error("no such route")]
@@ -77,6 +81,7 @@ impl ApiError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) | Self::Suspended => StatusCode::FORBIDDEN,
             Self::NotFound(_) | Self::NoSuchRoute | Self::Blob(BlobError::Missing) => {
                 StatusCode::NOT_FOUND
             }
@@ -104,6 +109,8 @@ impl ApiError {
     fn problem(&self) -> (&'static str, &'static str, String) {
         match self {
             Self::Unauthorized => ("unauthorized", "No valid API key", "Send a valid key in the header `Authorization: Bearer <key>`; in development it is lectern-dev.".into()),
+            Self::Forbidden(detail) => ("forbidden", "This key may not do that", detail.clone()),
+            Self::Suspended => ("tenant_suspended", "Suspended", "This tenant is suspended; its data stay. Ask whoever operates this server to resume it.".into()),
             Self::NotFound(what) => ("not_found", "Not found", format!("There is no such {what}, or it is not yours. Check the id.")),
             Self::NoSuchRoute => ("no_such_route", "Not found", "There is nothing at this address. The API begins at /api/v1.".into()),
             Self::NoSuchMethod => ("method_not_allowed", "Method not allowed", "This address takes other methods: see the header `Allow`.".into()),

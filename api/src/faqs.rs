@@ -67,7 +67,7 @@ pub(crate) async fn create(
     Path(collection): Path<String>,
     extract::Json(wanted): extract::Json<Write>,
 ) -> Result<(StatusCode, Json<FaqView>)> {
-    let collection = collections::resolve(&state, caller.tenant, Some(&collection)).await?;
+    let collection = collections::resolve(&state, &caller.reach, Some(&collection)).await?;
     let question = QuestionText::new(&wanted.question, state.settings.question_chars_max)?;
     let answer = answer(&wanted.answer, state.settings.faq_answer_chars_max)?;
     let link = link(wanted.link.as_deref())?;
@@ -156,7 +156,7 @@ pub(crate) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<List>> {
     let limit = jobs::limit(query.limit)?;
-    let collection = collections::resolve(&state, caller.tenant, Some(&collection)).await?;
+    let collection = collections::resolve(&state, &caller.reach, Some(&collection)).await?;
     let mut found = faqs::list(
         &state.pool,
         caller.tenant,
@@ -179,7 +179,7 @@ pub(crate) async fn show(
     caller: Caller,
     Path((collection, id)): Path<(String, FaqId)>,
 ) -> Result<Json<FaqView>> {
-    let collection = collections::resolve(&state, caller.tenant, Some(&collection)).await?;
+    let collection = collections::resolve(&state, &caller.reach, Some(&collection)).await?;
     let faq = faqs::find(&state.pool, caller.tenant, collection, id).await?;
     faq.map(|faq| Json(faq.into())).ok_or(NO_FAQ)
 }
@@ -191,7 +191,7 @@ pub(crate) async fn replace(
     Path((collection, id)): Path<(String, FaqId)>,
     extract::Json(wanted): extract::Json<Write>,
 ) -> Result<Json<FaqView>> {
-    let collection = collections::resolve(&state, caller.tenant, Some(&collection)).await?;
+    let collection = collections::resolve(&state, &caller.reach, Some(&collection)).await?;
     let question = QuestionText::new(&wanted.question, state.settings.question_chars_max)?;
     let answer = answer(&wanted.answer, state.settings.faq_answer_chars_max)?;
     let link = link(wanted.link.as_deref())?;
@@ -217,7 +217,7 @@ pub(crate) async fn delete(
     caller: Caller,
     Path((collection, id)): Path<(String, FaqId)>,
 ) -> Result<StatusCode> {
-    let collection = collections::resolve(&state, caller.tenant, Some(&collection)).await?;
+    let collection = collections::resolve(&state, &caller.reach, Some(&collection)).await?;
     if !faqs::delete(&state.pool, caller.tenant, collection, id).await? {
         return Err(NO_FAQ);
     }

@@ -52,7 +52,7 @@ pub(crate) async fn rate(
         wanted.comment.as_deref(),
         state.settings.feedback_comment_chars_max,
     )?;
-    questions::find(&state.pool, caller.tenant, id)
+    questions::find(&state.pool, &caller.reach, id)
         .await?
         .ok_or(NO_QUESTION)?;
     let new = NewFeedback {
@@ -60,14 +60,14 @@ pub(crate) async fn rate(
         reason: wanted.reason,
         comment,
     };
-    if !feedback::rate(&state.pool, caller.tenant, id, &new).await? {
+    if !feedback::rate(&state.pool, &caller.reach, id, &new).await? {
         return Err(ApiError::Invalid(
             "This question has no answer yet. Rate it when its state is `answered`.".into(),
         ));
     }
     ::metrics::counter!(metrics::FEEDBACK, "rating" => wanted.rating.as_str()).increment(1);
     info!(question.id = %id, rating = wanted.rating.as_str(), "answer rated");
-    let kept = feedback::of(&state.pool, caller.tenant, id).await?;
+    let kept = feedback::of(&state.pool, &caller.reach, id).await?;
     kept.map(Json).ok_or(NO_QUESTION)
 }
 
@@ -97,7 +97,7 @@ pub(crate) async fn show(
     caller: Caller,
     Path(id): Path<QuestionId>,
 ) -> Result<Json<Feedback>> {
-    let kept = feedback::of(&state.pool, caller.tenant, id).await?;
+    let kept = feedback::of(&state.pool, &caller.reach, id).await?;
     kept.map(Json)
         .ok_or(ApiError::NotFound("feedback on this question"))
 }
@@ -129,7 +129,7 @@ pub(crate) async fn list(
 ) -> Result<Json<List>> {
     let limit = jobs::limit(query.limit)?;
     let collection = match &query.collection {
-        Some(name) => Some(collections::resolve(&state, caller.tenant, Some(name)).await?),
+        Some(name) => Some(collections::resolve(&state, &caller.reach, Some(name)).await?),
         None => None,
     };
     let filter = Filter {
@@ -139,7 +139,7 @@ pub(crate) async fn list(
         question: None,
     };
     let mut found =
-        feedback::list(&state.pool, caller.tenant, &filter, query.cursor, limit + 1).await?;
+        feedback::list(&state.pool, &caller.reach, &filter, query.cursor, limit + 1).await?;
     let has_next = found.len() > limit as usize;
     found.truncate(limit as usize);
     let next = found.last().map(|kept| kept.id).filter(|_| has_next);

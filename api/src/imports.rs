@@ -42,7 +42,7 @@ pub(crate) async fn create(
     Query(query): Query<UploadQuery>,
     form: std::result::Result<Multipart, MultipartRejection>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Accepted>)> {
-    let upload = upload::read(&state, caller, form, query.into(), Purpose::Import).await?;
+    let upload = upload::read(&state, &caller, form, query.into(), Purpose::Import).await?;
     let id = ImportId::fresh();
     let import = NewImport {
         id,
@@ -134,7 +134,7 @@ pub(crate) async fn show(
             "The parameter `limit` goes from 1 to {ENTRIES_MAX}."
         )));
     }
-    let import = imports::find(&state.pool, caller.tenant, id)
+    let import = imports::find(&state.pool, &caller.reach, id)
         .await?
         .ok_or(ApiError::NotFound("import"))?;
     let after = query.after.unwrap_or(-1);
@@ -179,7 +179,7 @@ pub(crate) async fn cancel(
     caller: Caller,
     Path(id): Path<ImportId>,
 ) -> Result<Json<Cancelling>> {
-    imports::find(&state.pool, caller.tenant, id)
+    imports::find(&state.pool, &caller.reach, id)
         .await?
         .ok_or(ApiError::NotFound("import"))?;
     match state.cancel(caller.tenant, id.0).await? {

@@ -55,13 +55,13 @@ pub(crate) async fn retry_documents(
         )));
     }
     let collection = match &which.collection {
-        Some(name) => Some(collections::resolve(&state, caller.tenant, Some(name)).await?),
+        Some(name) => Some(collections::resolve(&state, &caller.reach, Some(name)).await?),
         None => None,
     };
     // One more than wanted tells whether there are more.
     let mut found = retries::failed_documents(
         &state.pool,
-        caller.tenant,
+        &caller.reach,
         collection,
         which.failure.as_deref(),
         RETRIED_MAX + 1,

@@ -1,6 +1,7 @@
 //! The HTTP API: takes uploads and questions, writes rows, wakes workers, and streams what becomes of them.
 
 mod auth;
+pub mod commands;
 pub mod config;
 mod error;
 mod extract;
@@ -8,6 +9,8 @@ mod fields;
 mod observe;
 mod routes;
 pub mod state;
+mod table;
+mod widgets;
 
 mod collections;
 mod conversations;
@@ -17,11 +20,14 @@ mod feedback;
 mod health;
 mod imports;
 mod jobs;
+mod keys;
 mod listing;
+mod new_key;
 mod page;
 mod questions;
 mod search;
 mod streams;
+mod tenants;
 mod unanswered;
 mod upload;
 mod webhooks;
@@ -29,8 +35,6 @@ mod work;
 
 #[cfg(feature = "testing")]
 pub mod testing;
-
-pub use auth::fresh_key;
 
 use std::time::Duration;
 

@@ -63,7 +63,7 @@ pub(crate) async fn list(
         None => None,
     };
     let collection = match &query.collection {
-        Some(name) => Some(collections::resolve(&state, caller.tenant, Some(name)).await?),
+        Some(name) => Some(collections::resolve(&state, &caller.reach, Some(name)).await?),
         None => None,
     };
     if let Some(state) = &query.state
@@ -96,7 +96,7 @@ pub(crate) async fn list(
     // One more than wanted tells whether there is a next page.
     let mut found = listing::list(
         &state.pool,
-        caller.tenant,
+        &caller.reach,
         &filter,
         order,
         after.as_ref(),
@@ -110,7 +110,7 @@ pub(crate) async fn list(
         .filter(|_| has_next)
         .map(|document| cursor(&order.position(document), order));
     Ok(Json(List {
-        documents: documents::views(&state, caller, found).await?,
+        documents: documents::views(&state, &caller, found).await?,
         next,
     }))
 }

@@ -1,10 +1,10 @@
 //! The `lectern-api` command.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Parser;
 use lectern_api::{
-    config::{Cli, Command, CreateKey, Mode, ServeSettings, StoreCommand},
-    fresh_key,
+    commands,
+    config::{Cli, Command, Mode, ServeSettings, StoreCommand},
     state::AppState,
 };
 use lectern_shared::{metrics, shutdown, store, telemetry};
@@ -16,7 +16,8 @@ async fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Serve(settings) => serve(*settings).await,
         Command::Migrate(settings) => migrate(settings).await,
-        Command::CreateKey(settings) => create_key(settings).await,
+        Command::Keys(command) => commands::keys(command).await.map(|said| print(&said)),
+        Command::Tenants(command) => commands::tenants(command).await.map(|said| print(&said)),
     }
 }
 
@@ -30,12 +31,14 @@ async fn serve(settings: ServeSettings) -> Result<()> {
         .context("the database can't be brought up to date")?;
     match settings.api.mode {
         Mode::Development => store::keys::ensure_development_key(&pool).await?,
-        Mode::Production if !store::keys::has_production_key(&pool).await? => {
-            bail!(
-                "there is no API key yet: make one with `lectern-api create-key --name admin` and start again"
-            )
+        Mode::Production => {
+            if let Some(key) = commands::first_key(&pool).await? {
+                print(&format!(
+                    "The first key, with all scopes. It is shown only now, so keep it: {}\n",
+                    key.reveal()
+                ));
+            }
         }
-        Mode::Production => {}
     }
     let versions = store::versions(&pool).await?;
     if !store::index::is_at_least(&versions.pgvector, [0, 8, 4]) {
@@ -67,18 +70,11 @@ async fn migrate(settings: StoreCommand) -> Result<()> {
     Ok(())
 }
 
-async fn create_key(settings: CreateKey) -> Result<()> {
-    telemetry::install(&settings.log)?;
-    let pool = store::connect(&settings.store)?;
-    store::migrate(&pool).await?;
-    let key = fresh_key();
-    store::keys::create(&pool, &settings.name, &key).await?;
-    #[expect(
-        clippy::print_stdout,
-        reason = "the key is this command's output, and is shown only here"
-    )]
-    {
-        println!("{key}");
-    }
-    Ok(())
+/// What a command is run for.
+#[expect(
+    clippy::print_stdout,
+    reason = "logs go to standard error; keys are shown here alone, and only once"
+)]
+fn print(output: &str) {
+    print!("{output}");
 }

@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use axum::{
     extract::{FromRequestParts, MatchedPath, Request},
-    http::{HeaderName, HeaderValue, Method, request::Parts},
+    http::{HeaderName, HeaderValue, Method, header, request::Parts},
     middleware::Next,
     response::Response,
 };
 use lectern_shared::metrics;
-use tracing::{Instrument, info, info_span};
+use tracing::{Instrument, field::Empty, info, info_span};
 use uuid::Uuid;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -66,7 +66,13 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
         .map_or("none", MatchedPath::as_str)
         .to_owned();
     request.extensions_mut().insert(RequestId(id.clone()));
-    let span = info_span!("request", request.id = id, method = %method, route);
+    // Whatever prints the headers from here on prints no key.
+    if let Some(key) = request.headers_mut().get_mut(header::AUTHORIZATION) {
+        key.set_sensitive(true);
+    }
+    let span = info_span!(
+        "request", request.id = id, method = %method, route, tenant.id = Empty, key.id = Empty, key.kind = Empty
+    );
     let mut response = async {
         let response = next.run(request).await;
         let duration_ms = started.elapsed().as_secs_f64() * 1000.0;

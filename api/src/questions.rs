@@ -13,10 +13,11 @@ use lectern_shared::{
         payload::{FaqUsed, Source, Status},
     },
     failure::FailureReport,
-    ids::{CollectionId, ConversationId, QuestionId, TenantId},
+    ids::{CollectionId, ConversationId, QuestionId},
     store::{
         conversations,
         questions::{self, Mode, NewQuestion, NextTurn},
+        reach::Reach,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -57,22 +58,22 @@ const PASSAGES: u16 = 8;
 /// Writes a question and wakes a worker for it.
 pub(crate) async fn create(
     state: &AppState,
-    tenant: TenantId,
+    caller: &Caller,
     request: &str,
     mode: Mode,
     ask: &Ask,
 ) -> Result<QuestionId> {
     let text = QuestionText::new(&ask.question, state.settings.question_chars_max)?;
     let passages_max = extract::passages(ask.passages, PASSAGES, state.settings.passages_max)?;
-    let collection = collection(state, tenant, ask).await?;
+    let collection = collection(state, &caller.reach, ask).await?;
     let filter = ask.filter.clone();
     let filter = filter
         .map(|filter| fields::metadata(filter, "filter"))
         .transpose()?;
-    let id = QuestionId::fresh();
+    let id = QuestionId::unguessable();
     let question = NewQuestion {
         id,
-        tenant,
+        tenant: caller.tenant,
         collection,
         mode,
         text: text.as_str(),
@@ -83,6 +84,7 @@ pub(crate) async fn create(
             conversation,
             turns_max: state.settings.conversation_turns_max,
         }),
+        asker: Some(&caller.asker),
     };
     let job = questions::create(&state.pool, &question, Some(request), &state.limits).await?;
     state.wake(job).await;
@@ -91,15 +93,15 @@ pub(crate) async fn create(
 }
 
 /// The one that is named; in a conversation that of the conversation, and no other.
-async fn collection(state: &AppState, tenant: TenantId, ask: &Ask) -> Result<CollectionId> {
+async fn collection(state: &AppState, reach: &Reach, ask: &Ask) -> Result<CollectionId> {
     let named = ask.collection.as_deref();
     let Some(conversation) = ask.conversation_id else {
-        return collections::resolve(state, tenant, named).await;
+        return collections::resolve(state, reach, named).await;
     };
-    let its = conversations::collection(&state.pool, tenant, conversation)
+    let its = conversations::collection(&state.pool, reach, conversation)
         .await?
         .ok_or(MISSING)?;
-    if named.is_some() && collections::resolve(state, tenant, named).await? != its {
+    if named.is_some() && collections::resolve(state, reach, named).await? != its {
         return Err(ApiError::Invalid(
             "This conversation is about another collection. Leave out the field `collection`, or begin another \
              conversation."
@@ -127,7 +129,7 @@ pub(crate) async fn ask(
     headers: HeaderMap,
     extract::Json(ask): extract::Json<Ask>,
 ) -> Result<Response> {
-    let id = create(&state, caller.tenant, &request, Mode::Answer, &ask).await?;
+    let id = create(&state, &caller, &request, Mode::Answer, &ask).await?;
     let location = format!("/api/v1/questions/{id}");
     let mut response = if wants_stream(&headers) {
         let subject = Subject::Question {
@@ -140,7 +142,7 @@ pub(crate) async fn ask(
         };
         streams::follow(
             state,
-            caller.tenant,
+            caller.reach,
             subject,
             EventId::default(),
             Some(first),
@@ -209,7 +211,7 @@ pub(crate) async fn show(
     caller: Caller,
     Path(id): Path<QuestionId>,
 ) -> Result<Json<QuestionView>> {
-    let question = questions::find(&state.pool, caller.tenant, id)
+    let question = questions::find(&state.pool, &caller.reach, id)
         .await?
         .ok_or(ApiError::NotFound("question"))?;
     let sources = questions::sources(&state.pool, caller.tenant, id).await?;
@@ -245,7 +247,7 @@ pub(crate) async fn cancel(
     caller: Caller,
     Path(id): Path<QuestionId>,
 ) -> Result<StatusCode> {
-    questions::find(&state.pool, caller.tenant, id)
+    questions::find(&state.pool, &caller.reach, id)
         .await?
         .ok_or(ApiError::NotFound("question"))?;
     state.cancel(caller.tenant, id.0).await?;

@@ -1,122 +1,106 @@
-//! Every route, on one screen.
+//! Every route, on one screen: its method and path, the scope that a key needs for it, and its handler.
 
-use axum::{
-    Router,
-    extract::{DefaultBodyLimit, Request, State},
-    middleware::{self, Next},
-    response::Response,
-    routing::{delete, get, post, put},
-};
+use axum::{Router, middleware};
+use lectern_shared::keys::Scope;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    collections, conversations, documents,
-    error::{self, ApiError, Result},
-    faqs, feedback, health, imports, jobs, listing, observe, page, questions, search,
+    auth::Need,
+    collections, conversations, documents, error, faqs, feedback, health, imports, jobs, keys,
+    listing, observe, page, questions, search,
     state::AppState,
-    streams, unanswered, upload, webhooks,
+    streams,
+    table::{self, Route, delete, get, patch, post, put},
+    tenants, unanswered, upload, webhooks,
 };
 
+const OPEN: Need = Need::Nothing;
+const SIGNED_IN: Need = Need::Key;
+const READ: Need = Need::Scope(&[Scope::Read]);
+const SEARCH: Need = Need::Scope(&[Scope::Ask]);
+const WRITE: Need = Need::Scope(&[Scope::Write]);
+const ADMIN: Need = Need::Scope(&[Scope::Admin]);
+const OPERATOR: Need = Need::Scope(&[Scope::Operator]);
+const LOOK: Need = Need::Scope(&[Scope::Read, Scope::Ask]);
+// What widgets do, too: ask, and follow what they have asked.
+const ASK: Need = Need::Visit(&[Scope::Ask]);
+const FOLLOW: Need = Need::Visit(&[Scope::Ask, Scope::Read]);
+
+#[rustfmt::skip]
+pub(crate) fn table() -> Vec<Route> {
+    vec![
+        get("/api/v1/documents", READ, listing::list),
+        post("/api/v1/documents", WRITE, upload::upload).upload(),
+        post("/api/v1/documents/retry", WRITE, jobs::retry_documents),
+        get("/api/v1/documents/{id}", READ, documents::show),
+        patch("/api/v1/documents/{id}", WRITE, documents::change),
+        delete("/api/v1/documents/{id}", WRITE, documents::delete),
+        get("/api/v1/documents/{id}/events", READ, streams::document).streaming(),
+        get("/api/v1/documents/{id}/file", READ, documents::file).streaming(),
+        put("/api/v1/documents/{id}/file", WRITE, upload::replace).upload(),
+        post("/api/v1/documents/{id}/cancel", WRITE, documents::cancel),
+        post("/api/v1/documents/{id}/retry", WRITE, documents::retry),
+        post("/api/v1/documents/{id}/reingest", WRITE, documents::reingest),
+        post("/api/v1/imports", WRITE, imports::create).upload(),
+        get("/api/v1/imports/{id}", READ, imports::show),
+        post("/api/v1/imports/{id}/cancel", WRITE, imports::cancel),
+
+        post("/api/v1/questions", ASK, questions::ask).streaming(),
+        get("/api/v1/questions/{id}", FOLLOW, questions::show),
+        delete("/api/v1/questions/{id}", ASK, questions::cancel),
+        get("/api/v1/questions/{id}/events", FOLLOW, streams::question).streaming(),
+        get("/api/v1/questions/{id}/feedback", FOLLOW, feedback::show),
+        post("/api/v1/questions/{id}/feedback", ASK, feedback::rate),
+        put("/api/v1/questions/{id}/feedback", ASK, feedback::rate),
+        get("/api/v1/conversations", LOOK, conversations::list),
+        post("/api/v1/conversations", ASK, conversations::create),
+        get("/api/v1/conversations/{id}", FOLLOW, conversations::show),
+        delete("/api/v1/conversations/{id}", ASK, conversations::delete),
+        post("/api/v1/search", SEARCH, search::search),
+
+        get("/api/v1/feedback", READ, feedback::list),
+        get("/api/v1/unanswered", READ, unanswered::list),
+        delete("/api/v1/unanswered/{id}", WRITE, unanswered::dismiss),
+        post("/api/v1/unanswered/{id}/faq", WRITE, unanswered::to_faq),
+
+        get("/api/v1/collections", LOOK, collections::list),
+        post("/api/v1/collections", ADMIN, collections::create),
+        get("/api/v1/collections/{name}", LOOK, collections::show),
+        patch("/api/v1/collections/{name}", ADMIN, collections::change),
+        get("/api/v1/collections/{name}/faqs", READ, faqs::list),
+        post("/api/v1/collections/{name}/faqs", WRITE, faqs::create),
+        get("/api/v1/collections/{name}/faqs/{id}", READ, faqs::show),
+        put("/api/v1/collections/{name}/faqs/{id}", WRITE, faqs::replace),
+        delete("/api/v1/collections/{name}/faqs/{id}", WRITE, faqs::delete),
+
+        get("/api/v1/jobs/dead", ADMIN, jobs::dead),
+        delete("/api/v1/jobs/{id}", ADMIN, jobs::dismiss),
+        post("/api/v1/jobs/{id}/retry", ADMIN, jobs::retry),
+        get("/api/v1/webhooks", ADMIN, webhooks::list),
+        post("/api/v1/webhooks", ADMIN, webhooks::create),
+        delete("/api/v1/webhooks/{id}", ADMIN, webhooks::delete),
+        get("/api/v1/webhooks/{id}/deliveries", ADMIN, webhooks::deliveries),
+
+        get("/api/v1/me", SIGNED_IN, keys::me),
+        get("/api/v1/keys", ADMIN, keys::list),
+        post("/api/v1/keys", ADMIN, keys::create),
+        delete("/api/v1/keys/{id}", ADMIN, keys::revoke),
+        get("/api/v1/tenants", OPERATOR, tenants::list),
+        post("/api/v1/tenants", OPERATOR, tenants::create),
+        patch("/api/v1/tenants/{id}", OPERATOR, tenants::change),
+
+        get("/api/v1/health", OPEN, health::report),
+        get("/api/v1/health/live", OPEN, health::live),
+        get("/api/v1/health/ready", OPEN, health::ready),
+        get("/metrics", OPEN, health::metrics),
+        get("/", OPEN, page::index),
+    ]
+}
+
 pub(crate) fn router(state: AppState) -> Router {
-    let settings = state.settings.clone();
-    let quick = Router::new()
-        .route("/api/v1/documents", get(listing::list))
-        .route(
-            "/api/v1/documents/{id}",
-            get(documents::show)
-                .patch(documents::change)
-                .delete(documents::delete),
-        )
-        .route("/api/v1/documents/{id}/cancel", post(documents::cancel))
-        .route("/api/v1/documents/{id}/retry", post(documents::retry))
-        .route("/api/v1/documents/{id}/reingest", post(documents::reingest))
-        .route("/api/v1/documents/retry", post(jobs::retry_documents))
-        .route("/api/v1/jobs/dead", get(jobs::dead))
-        .route("/api/v1/jobs/{id}", delete(jobs::dismiss))
-        .route("/api/v1/jobs/{id}/retry", post(jobs::retry))
-        .route(
-            "/api/v1/webhooks",
-            get(webhooks::list).post(webhooks::create),
-        )
-        .route("/api/v1/webhooks/{id}", delete(webhooks::delete))
-        .route(
-            "/api/v1/webhooks/{id}/deliveries",
-            get(webhooks::deliveries),
-        )
-        .route(
-            "/api/v1/questions/{id}",
-            get(questions::show).delete(questions::cancel),
-        )
-        .route(
-            "/api/v1/questions/{id}/feedback",
-            get(feedback::show).post(feedback::rate).put(feedback::rate),
-        )
-        .route("/api/v1/feedback", get(feedback::list))
-        .route("/api/v1/unanswered", get(unanswered::list))
-        .route("/api/v1/unanswered/{id}", delete(unanswered::dismiss))
-        .route("/api/v1/unanswered/{id}/faq", post(unanswered::to_faq))
-        .route("/api/v1/imports/{id}", get(imports::show))
-        .route("/api/v1/imports/{id}/cancel", post(imports::cancel))
-        .route("/api/v1/search", post(search::search))
-        .route(
-            "/api/v1/collections",
-            get(collections::list).post(collections::create),
-        )
-        .route(
-            "/api/v1/collections/{name}",
-            get(collections::show).patch(collections::change),
-        )
-        .route(
-            "/api/v1/conversations",
-            get(conversations::list).post(conversations::create),
-        )
-        .route(
-            "/api/v1/conversations/{id}",
-            get(conversations::show).delete(conversations::delete),
-        )
-        .route(
-            "/api/v1/collections/{name}/faqs",
-            get(faqs::list).post(faqs::create),
-        )
-        .route(
-            "/api/v1/collections/{name}/faqs/{id}",
-            get(faqs::show).put(faqs::replace).delete(faqs::delete),
-        )
-        .route("/api/v1/health", get(health::report))
-        .route("/api/v1/health/live", get(health::live))
-        .route("/api/v1/health/ready", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .route("/", get(page::index))
-        .layer(middleware::from_fn_with_state(state.clone(), limit_time))
-        .layer(DefaultBodyLimit::max(settings.body_bytes_max));
-    let streaming = Router::new()
-        .route("/api/v1/documents/{id}/events", get(streams::document))
-        .route("/api/v1/documents/{id}/file", get(documents::file))
-        .route("/api/v1/questions", post(questions::ask))
-        .route("/api/v1/questions/{id}/events", get(streams::question))
-        .layer(DefaultBodyLimit::max(settings.body_bytes_max));
-    // The upload counts its bytes itself while they go to the blob store.
-    let uploads = Router::new()
-        .route("/api/v1/documents", post(upload::upload))
-        .route("/api/v1/documents/{id}/file", put(upload::replace))
-        .route("/api/v1/imports", post(imports::create))
-        .layer(DefaultBodyLimit::disable());
-    quick
-        .merge(streaming)
-        .merge(uploads)
+    table::router(&state, table())
         .fallback(error::no_such_route)
-        .method_not_allowed_fallback(error::no_such_method)
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(middleware::from_fn(observe::observe))
         .with_state(state)
-}
-
-async fn limit_time(
-    State(state): State<AppState>,
-    request: Request,
-    next: Next,
-) -> Result<Response> {
-    tokio::time::timeout(state.settings.request_timeout(), next.run(request))
-        .await
-        .map_err(|_| ApiError::TookTooLong)
 }

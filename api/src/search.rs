@@ -62,7 +62,7 @@ pub(crate) async fn search(
         filter,
         conversation_id: None,
     };
-    let id = questions::create(&state, caller.tenant, &request, Mode::Search, &ask).await?;
+    let id = questions::create(&state, &caller, &request, Mode::Search, &ask).await?;
     match tokio::time::timeout(state.settings.search_timeout(), wait(&state, id)).await {
         Ok(found) => found.map(Json),
         Err(_) => {

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
-use crate::config::ApiSettings;
+use crate::{auth::Uses, config::ApiSettings};
 
 #[derive(Clone)]
 pub struct AppState {
@@ -38,6 +38,7 @@ pub struct AppState {
     pub(crate) hub: Hub,
     pub(crate) limits: Limits,
     pub(crate) stream_permits: Arc<Semaphore>,
+    pub(crate) uses: Uses,
     pub(crate) prometheus: Option<PrometheusHandle>,
     pub(crate) stop: CancellationToken,
 }
@@ -63,6 +64,7 @@ impl AppState {
             hub: Hub::start(redis.clone(), store_settings, stop.clone())?,
             limits: store_settings.into(),
             stream_permits: Arc::new(crate::stream_permits(&settings)),
+            uses: Uses::default(),
             settings: Arc::new(settings),
             store_settings: Arc::new(store_settings.clone()),
             pool,

@@ -26,6 +26,7 @@ use lectern_shared::{
     store::{
         documents, jobs,
         questions::{self, Question},
+        reach::Reach,
         work,
     },
 };
@@ -48,12 +49,12 @@ pub(crate) async fn document(
     Path(id): Path<DocumentId>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    documents::find(&state.pool, caller.tenant, id)
+    documents::find(&state.pool, &caller.reach, id)
         .await?
         .ok_or(ApiError::NotFound("document"))?;
     follow(
         state,
-        caller.tenant,
+        caller.reach,
         Subject::Document(id),
         last_event_id(&headers),
         None,
@@ -68,14 +69,14 @@ pub(crate) async fn question(
     Path(id): Path<QuestionId>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let question = questions::find(&state.pool, caller.tenant, id)
+    let question = questions::find(&state.pool, &caller.reach, id)
         .await?
         .ok_or(ApiError::NotFound("question"))?;
     let subject = Subject::Question {
         id,
         background: question.background,
     };
-    follow(state, caller.tenant, subject, last_event_id(&headers), None).await
+    follow(state, caller.reach, subject, last_event_id(&headers), None).await
 }
 
 /// An id that we never gave out means the same as none: the stream starts from the beginning.
@@ -117,7 +118,7 @@ const LOOK_LONGEST: Duration = Duration::from_secs(15);
 /// Streams a subject's events after `after` until its end. `first` goes before them.
 pub(crate) async fn follow(
     state: AppState,
-    tenant: TenantId,
+    reach: Reach,
     subject: Subject,
     after: EventId,
     first: Option<Status>,
@@ -128,13 +129,13 @@ pub(crate) async fn follow(
         .try_acquire_owned()
         .map_err(|_| ApiError::TooManyStreams)?;
     let mut subscription = state.hub.attach(subject.uuid(), after).await?;
-    let mut reader = Reader::new(state.clone(), tenant, subject);
+    let mut reader = Reader::new(state.clone(), reach.tenant, subject);
     let events = stream! {
         let _permit = permit;
         if let Some(status) = first {
             yield sse(name::STATUS, &status);
         }
-        let mut story = Story { state: state.clone(), tenant, subject, told: after != EventId::default(), ahead: None, retry_at: None };
+        let mut story = Story { state: state.clone(), reach, subject, told: after != EventId::default(), ahead: None, retry_at: None };
         // Finished long ago: nothing will come, so don't wait for it.
         let mut look_after = if subscription.has_backlog() { LOOK_FIRST } else { Duration::ZERO };
         let mut look_at = Instant::now() + look_after;
@@ -224,7 +225,7 @@ fn sse(name: &str, data: &impl Serialize) -> SseResult {
 /// What the rows say about a subject.
 struct Story {
     state: AppState,
-    tenant: TenantId,
+    reach: Reach,
     subject: Subject,
     /// Whether the reader has got anything that a retelling would double.
     told: bool,
@@ -251,7 +252,7 @@ impl Story {
     }
 
     async fn document(&mut self, id: DocumentId) -> lectern_shared::store::Result<Rows> {
-        let Some(document) = documents::find(&self.state.pool, self.tenant, id).await? else {
+        let Some(document) = documents::find(&self.state.pool, &self.reach, id).await? else {
             return Ok(gone("document"));
         };
         let event = match (document.state.as_str(), &document.failure) {
@@ -268,12 +269,12 @@ impl Story {
     }
 
     async fn question(&mut self, id: QuestionId) -> lectern_shared::store::Result<Rows> {
-        let Some(question) = questions::find(&self.state.pool, self.tenant, id).await? else {
+        let Some(question) = questions::find(&self.state.pool, &self.reach, id).await? else {
             return Ok(gone("question"));
         };
         match question.state.as_str() {
             "answered" => {
-                let sources = questions::sources(&self.state.pool, self.tenant, id).await?;
+                let sources = questions::sources(&self.state.pool, self.reach.tenant, id).await?;
                 Ok(Rows {
                     events: self.retell(question, sources),
                     ended: true,
@@ -332,7 +333,9 @@ impl Story {
 
     /// The place of a document in the queue, when it has changed.
     async fn waiting(&mut self, id: DocumentId) -> lectern_shared::store::Result<Rows> {
-        let work = work::of(&self.state.pool, self.tenant, &[id]).await?.pop();
+        let work = work::of(&self.state.pool, self.reach.tenant, &[id])
+            .await?
+            .pop();
         let waits = work.filter(|work| matches!(work.stage.as_str(), "queued" | "retrying"));
         let mut rows = Rows::default();
         let (ahead, retry_at) = waits
@@ -357,7 +360,7 @@ impl Story {
 
     /// The place of a question in the queue, when it has changed.
     async fn position(&mut self, subject: Uuid) -> lectern_shared::store::Result<Rows> {
-        let standing = jobs::standing(&self.state.pool, self.tenant, subject).await?;
+        let standing = jobs::standing(&self.state.pool, self.reach.tenant, subject).await?;
         let ahead = standing
             .filter(|standing| standing.state == "queued")
             .map(|standing| standing.ahead);

@@ -2,16 +2,28 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
-use lectern_shared::{config::StoreSettings, store::keys, testing::Place};
+use lectern_shared::{
+    config::StoreSettings,
+    ids::TenantId,
+    keys::{Key, Kind, Scope},
+    store::{
+        keys::{self, NewKey},
+        tenants,
+    },
+    testing::Place,
+};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    auth::Need,
     config::{Cli, Command, ServeSettings},
+    routes,
     state::AppState,
+    table::Route,
 };
 
 /// The settings of `serve` with these arguments. Where the data are is said by a [`Place`] instead.
@@ -38,6 +50,64 @@ pub fn settings(arguments: &[&str]) -> ServeSettings {
 pub struct Running {
     pub address: SocketAddr,
     pub stop: CancellationToken,
+}
+
+/// A row of the table of routes.
+#[derive(Clone, Debug)]
+pub struct RouteRow {
+    pub method: String,
+    pub path: &'static str,
+    /// Any of them opens it; none: any key does.
+    pub scopes: &'static [Scope],
+    /// It takes no key.
+    pub open: bool,
+    pub for_widgets: bool,
+}
+
+/// The table that the router is made of.
+#[must_use]
+pub fn routes() -> Vec<RouteRow> {
+    let row = |route: Route| RouteRow {
+        method: route.method.to_string(),
+        path: route.path,
+        scopes: route.need.scopes(),
+        open: route.need == Need::Nothing,
+        for_widgets: route.need.is_for_widgets(),
+    };
+    routes::table().into_iter().map(row).collect()
+}
+
+/// A new secret key of a tenant, with these scopes.
+///
+/// # Errors
+/// When the database fails.
+pub async fn key(pool: &PgPool, tenant: TenantId, scopes: &[Scope]) -> Result<String> {
+    let new = NewKey {
+        tenant,
+        name: "test",
+        kind: Kind::Secret,
+        scopes,
+        collections: None,
+        origins: &[],
+        expires_at: None,
+    };
+    let key = Key::fresh(Kind::Secret);
+    keys::create(pool, &new, &key, u32::MAX)
+        .await?
+        .context("there is no such tenant")?;
+    Ok(key.reveal().to_owned())
+}
+
+/// Another tenant, with a key of it that has all scopes but the operator's.
+///
+/// # Errors
+/// When the name is taken, or the database fails.
+pub async fn other_tenant(pool: &PgPool, name: &str) -> Result<(TenantId, String)> {
+    let tenant = tenants::create(pool, name)
+        .await?
+        .context("the name is taken")?;
+    let scopes = [Scope::Read, Scope::Ask, Scope::Write, Scope::Admin];
+    Ok((tenant.id, key(pool, tenant.id, &scopes).await?))
 }
 
 /// Serves a place, where the development key opens everything.

@@ -84,11 +84,11 @@ pub(crate) async fn list(
     let limit = jobs::limit(query.limit)?;
     let after = query.cursor.as_deref().map(position).transpose()?;
     let collection = match &query.collection {
-        Some(name) => Some(collections::resolve(&state, caller.tenant, Some(name)).await?),
+        Some(name) => Some(collections::resolve(&state, &caller.reach, Some(name)).await?),
         None => None,
     };
     let mut found =
-        unanswered::list(&state.pool, caller.tenant, collection, after, limit + 1).await?;
+        unanswered::list(&state.pool, &caller.reach, collection, after, limit + 1).await?;
     let has_next = found.len() > limit as usize;
     found.truncate(limit as usize);
     let next = found
@@ -174,7 +174,7 @@ pub(crate) async fn to_faq(
     };
     let written = unanswered::to_faq(
         &state.pool,
-        caller.tenant,
+        &caller.reach,
         id,
         &faq,
         Some(&request),
@@ -195,7 +195,7 @@ pub(crate) async fn dismiss(
     caller: Caller,
     Path(id): Path<UnansweredId>,
 ) -> Result<StatusCode> {
-    if !unanswered::dismiss(&state.pool, caller.tenant, id).await? {
+    if !unanswered::dismiss(&state.pool, &caller.reach, id).await? {
         return Err(NO_SUCH);
     }
     info!(unanswered.id = %id, "unanswered question dismissed");

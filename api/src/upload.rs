@@ -17,7 +17,7 @@ use lectern_shared::{
     metrics, names,
     store::{
         self, StoreError,
-        versions::{self, Added, NewFile, Place},
+        versions::{self, Added, NewFile, Place, Target},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,7 @@ pub(crate) async fn upload(
     Query(query): Query<UploadQuery>,
     form: Form,
 ) -> Result<Response> {
-    let upload = read(&state, caller, form, query.into(), Purpose::Document).await?;
+    let upload = read(&state, &caller, form, query.into(), Purpose::Document).await?;
     let collection = upload.collection.ok_or(ApiError::NotFound("collection"))?;
     let place = Place {
         collection,
@@ -94,7 +94,7 @@ pub(crate) async fn upload(
         &state.limits,
     );
     let added = upload.kept(&state, added.await).await?;
-    answer(&state, caller, &upload, added).await
+    answer(&state, &caller, &upload, added).await
 }
 
 #[derive(Deserialize)]
@@ -114,25 +114,29 @@ pub(crate) async fn replace(
     Query(query): Query<ReplaceQuery>,
     form: Form,
 ) -> Result<Response> {
-    documents::find(&state, caller, id).await?;
+    documents::find(&state, &caller, id).await?;
     let fields = Fields {
         force: query.force,
         ..Fields::default()
     };
-    let upload = read(&state, caller, form, fields, Purpose::Version).await?;
+    let upload = read(&state, &caller, form, fields, Purpose::Version).await?;
     let file = upload.file(caller.tenant);
     let Fields { facts, force, .. } = &upload.fields;
+    let target = Target {
+        reach: &caller.reach,
+        document: id,
+        force: *force,
+    };
     let added = versions::replace(
         &state.pool,
-        id,
+        target,
         &file,
         facts,
-        *force,
         Some(&request),
         &state.limits,
     );
     match upload.kept(&state, added.await).await? {
-        Some(added) => answer(&state, caller, &upload, added).await,
+        Some(added) => answer(&state, &caller, &upload, added).await,
         None => {
             discard(&state, &upload.blob_key).await;
             Err(ApiError::NotFound("document"))
@@ -143,7 +147,7 @@ pub(crate) async fn replace(
 /// `202` with what is to be read, or `200` with what is there already.
 async fn answer(
     state: &AppState,
-    caller: Caller,
+    caller: &Caller,
     upload: &Upload,
     added: Added,
 ) -> Result<Response> {
@@ -228,7 +232,7 @@ impl Upload {
 /// Reads a form: its fields, and then its file into the blob store. Whatever is refused leaves nothing there.
 pub(crate) async fn read(
     state: &AppState,
-    caller: Caller,
+    caller: &Caller,
     form: Form,
     mut fields: Fields,
     purpose: Purpose,
@@ -272,7 +276,7 @@ pub(crate) async fn read(
             None
         } else {
             let name = fields.collection.as_deref();
-            Some(collections::resolve(state, caller.tenant, name).await?)
+            Some(collections::resolve(state, &caller.reach, name).await?)
         };
         let name = fields.name.clone();
         let name = name.or_else(|| names::file_name(field.file_name().unwrap_or_default()));

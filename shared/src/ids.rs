@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -35,6 +36,32 @@ macro_rules! id {
             }
         }
     };
+}
+
+impl QuestionId {
+    /// See [`unguessable`].
+    #[must_use]
+    pub fn unguessable() -> Self {
+        Self(unguessable())
+    }
+}
+
+impl ConversationId {
+    /// See [`unguessable`].
+    #[must_use]
+    pub fn unguessable() -> Self {
+        Self(unguessable())
+    }
+}
+
+/// A UUIDv7 with 74 bits straight from the cryptographic generator.
+///
+/// Those of `now_v7` count up within a millisecond, so that whoever asks at the same moment has only 32 bits to guess.
+fn unguessable() -> Uuid {
+    let milliseconds = chrono::Utc::now().timestamp_millis().cast_unsigned();
+    let mut random = [0; 10];
+    rand::rng().fill_bytes(&mut random);
+    uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid()
 }
 
 id!(

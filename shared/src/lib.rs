@@ -6,6 +6,7 @@ pub mod events;
 pub mod failure;
 pub mod ids;
 pub mod jobs;
+pub mod keys;
 pub mod media;
 pub mod names;
 pub mod secret;

@@ -79,6 +79,7 @@ async fn main() {
             background: true,
             filter: None,
             conversation: None,
+            asker: None,
         };
         let began = Instant::now();
         let job = questions::create(&place.pool, &question, None, &limits)

@@ -2,16 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod access;
 mod answers;
+mod commands;
 mod conversations;
+mod keys;
 mod lifecycle;
+mod widgets;
 
 use std::net::SocketAddr;
 
 use lectern_api::testing;
 use lectern_shared::{
-    ids::{CollectionId, TenantId},
-    store::keys,
+    ids::DEFAULT_TENANT,
+    keys::{DEVELOPMENT_KEY, Scope},
     testing::Place,
 };
 use reqwest::{Client, RequestBuilder, Response, multipart};
@@ -51,7 +55,7 @@ impl Api {
     }
 
     fn request(&self, method: &str, path: &str) -> RequestBuilder {
-        self.request_with(keys::DEVELOPMENT_KEY, method, path)
+        self.request_with(DEVELOPMENT_KEY, method, path)
     }
 
     async fn upload(&self, name: &str, bytes: Vec<u8>) -> Response {
@@ -255,199 +259,14 @@ async fn production_refuses_the_development_key() {
         "unauthorized",
     )
     .await;
-    assert!(!keys::has_production_key(api.pool()).await.unwrap());
-    let key = lectern_api::fresh_key();
-    keys::create(api.pool(), "admin", &key).await.unwrap();
-    assert!(keys::has_production_key(api.pool()).await.unwrap());
+    let key = testing::key(api.pool(), DEFAULT_TENANT, &[Scope::Read]).await;
+    let key = key.unwrap();
     let response = api
         .request_with(&key, "GET", "/api/v1/documents")
         .send()
         .await
         .unwrap();
     assert_eq!(response.status(), 200);
-}
-
-#[tokio::test]
-async fn another_tenant_sees_and_touches_nothing() {
-    let api = Api::start(&[]).await;
-    let accepted: Value = api.upload("ours.pdf", pdf()).await.json().await.unwrap();
-    let document = accepted["id"].as_str().unwrap();
-    let asked = json!({"question": "Who are we?"});
-    let response = api
-        .request("POST", "/api/v1/questions")
-        .json(&asked)
-        .send()
-        .await
-        .unwrap();
-    let accepted: Value = response.json().await.unwrap();
-    let question = accepted["id"].as_str().unwrap();
-
-    let hook = json!({"url": "https://example.org/hook"});
-    let made = api.request("POST", "/api/v1/webhooks").json(&hook);
-    let made: Value = made.send().await.unwrap().json().await.unwrap();
-    let webhook = made["id"].as_str().unwrap();
-    let dead: uuid::Uuid = sqlx::query_scalar(
-        "insert into jobs (id, tenant_id, kind, queue, subject, state, max_attempts)
-         select gen_random_uuid(), tenant_id, 'ingest', 'ingest', id, 'dead', 4 from documents
-         returning id",
-    )
-    .fetch_one(api.pool())
-    .await
-    .unwrap();
-    sqlx::query("update documents set state = 'failed', failure = 'internal'")
-        .execute(api.pool())
-        .await
-        .unwrap();
-
-    let zip = [b"PK\x05\x06".to_vec(), vec![0; 18]].concat();
-    let form = multipart::Form::new().part("file", multipart::Part::bytes(zip));
-    let made = api.request("POST", "/api/v1/imports").multipart(form);
-    let made: Value = made.send().await.unwrap().json().await.unwrap();
-    let import = made["id"].as_str().unwrap();
-
-    let made = api.request("POST", "/api/v1/conversations").send().await;
-    let made: Value = made.unwrap().json().await.unwrap();
-    let conversation = made["id"].as_str().unwrap();
-    let faq = json!({"question": "Who are we?", "answer": "Us."});
-    let made = api
-        .request("POST", "/api/v1/collections/ours/faqs")
-        .json(&faq);
-    problem(made.send().await.unwrap(), 404, "not_found").await;
-    let named = json!({"name": "ours"});
-    let made = api.request("POST", "/api/v1/collections").json(&named);
-    assert_eq!(made.send().await.unwrap().status(), 201);
-    let made = api
-        .request("POST", "/api/v1/collections/ours/faqs")
-        .json(&faq);
-    let made: Value = made.send().await.unwrap().json().await.unwrap();
-    let faqs = "/api/v1/collections/ours/faqs";
-    let faq = made["id"].as_str().unwrap();
-    let unanswered: uuid::Uuid = sqlx::query_scalar(
-        "insert into unanswered (id, tenant_id, collection_id, question, question_sha256)
-         select gen_random_uuid(), tenant_id, id, 'Why?', 'why' from collections where name = 'ours'
-         returning id",
-    )
-    .fetch_one(api.pool())
-    .await
-    .unwrap();
-    let answer = json!({"answer": "Because."});
-
-    let other = TenantId::fresh();
-    sqlx::query("insert into tenants (id, name) values ($1, 'other')")
-        .bind(other.0)
-        .execute(api.pool())
-        .await
-        .unwrap();
-    sqlx::query("insert into collections (id, tenant_id, name) values ($1, $2, 'default')")
-        .bind(CollectionId::fresh().0)
-        .bind(other.0)
-        .execute(api.pool())
-        .await
-        .unwrap();
-    let key = lectern_api::fresh_key();
-    let id = keys::create(api.pool(), "other", &key).await.unwrap();
-    sqlx::query("update api_keys set tenant_id = $1 where id = $2")
-        .bind(other.0)
-        .bind(id.0)
-        .execute(api.pool())
-        .await
-        .unwrap();
-
-    for (method, path) in [
-        ("GET", format!("/api/v1/documents/{document}")),
-        ("GET", format!("/api/v1/documents/{document}/file")),
-        ("GET", format!("/api/v1/documents/{document}/events")),
-        ("DELETE", format!("/api/v1/documents/{document}")),
-        ("POST", format!("/api/v1/documents/{document}/cancel")),
-        ("POST", format!("/api/v1/documents/{document}/retry")),
-        ("POST", format!("/api/v1/documents/{document}/reingest")),
-        ("GET", format!("/api/v1/questions/{question}")),
-        ("GET", format!("/api/v1/questions/{question}/events")),
-        ("DELETE", format!("/api/v1/questions/{question}")),
-        ("POST", format!("/api/v1/jobs/{dead}/retry")),
-        ("DELETE", format!("/api/v1/jobs/{dead}")),
-        ("GET", format!("/api/v1/webhooks/{webhook}/deliveries")),
-        ("DELETE", format!("/api/v1/webhooks/{webhook}")),
-        ("GET", format!("/api/v1/imports/{import}")),
-        ("POST", format!("/api/v1/imports/{import}/cancel")),
-        ("GET", format!("/api/v1/conversations/{conversation}")),
-        ("DELETE", format!("/api/v1/conversations/{conversation}")),
-        ("GET", faqs.to_owned()),
-        ("GET", format!("{faqs}/{faq}")),
-        ("DELETE", format!("{faqs}/{faq}")),
-        ("GET", format!("/api/v1/collections/default/faqs/{faq}")),
-        ("DELETE", format!("/api/v1/collections/default/faqs/{faq}")),
-        ("GET", format!("/api/v1/questions/{question}/feedback")),
-        ("DELETE", format!("/api/v1/unanswered/{unanswered}")),
-    ] {
-        problem(
-            api.request_with(&key, method, &path).send().await.unwrap(),
-            404,
-            "not_found",
-        )
-        .await;
-    }
-    let question_and_answer = json!({"question": "Who?", "answer": "They."});
-    for (method, path, body) in [
-        ("POST", faqs.to_owned(), &question_and_answer),
-        ("PUT", format!("{faqs}/{faq}"), &question_and_answer),
-        (
-            "PUT",
-            format!("/api/v1/collections/default/faqs/{faq}"),
-            &question_and_answer,
-        ),
-        (
-            "POST",
-            format!("/api/v1/unanswered/{unanswered}/faq"),
-            &answer,
-        ),
-        (
-            "POST",
-            format!("/api/v1/questions/{question}/feedback"),
-            &json!({"rating": "down"}),
-        ),
-        (
-            "PUT",
-            format!("/api/v1/questions/{question}/feedback"),
-            &json!({"rating": "down"}),
-        ),
-    ] {
-        let request = api.request_with(&key, method, &path).json(body);
-        problem(request.send().await.unwrap(), 404, "not_found").await;
-    }
-    let path = format!("/api/v1/documents/{document}");
-    let change = api
-        .request_with(&key, "PATCH", &path)
-        .json(&json!({"title": "Theirs"}));
-    problem(change.send().await.unwrap(), 404, "not_found").await;
-    let form = multipart::Form::new().part("file", multipart::Part::bytes(pdf()));
-    let replace = api
-        .request_with(&key, "PUT", &format!("{path}/file"))
-        .multipart(form);
-    problem(replace.send().await.unwrap(), 404, "not_found").await;
-    let list: Value = api
-        .request_with(&key, "GET", "/api/v1/documents")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    assert_eq!(list["documents"], json!([]));
-    for (path, field) in [
-        ("/api/v1/jobs/dead", "jobs"),
-        ("/api/v1/webhooks", "webhooks"),
-        ("/api/v1/unanswered", "unanswered"),
-        ("/api/v1/feedback", "feedback"),
-        ("/api/v1/collections/default/faqs", "faqs"),
-    ] {
-        let request = api.request_with(&key, "GET", path);
-        let list: Value = request.send().await.unwrap().json().await.unwrap();
-        assert_eq!(list[field], json!([]), "{path}");
-    }
-    let retried = api.request_with(&key, "POST", "/api/v1/documents/retry");
-    let retried: Value = retried.send().await.unwrap().json().await.unwrap();
-    assert_eq!(retried, json!({"retried": 0, "more": false}));
 }
 
 #[tokio::test]
@@ -887,33 +706,6 @@ async fn a_request_keeps_its_id_unless_that_could_do_harm() {
         request("a b\tc").await.unwrap().headers()["x-request-id"],
         "a b\tc"
     );
-}
-
-#[tokio::test]
-async fn a_production_server_without_a_key_does_not_start_and_says_how_to_make_one() {
-    let place = Place::new().await.unwrap();
-    let api = |arguments: &[&str]| {
-        std::process::Command::new(env!("CARGO_BIN_EXE_lectern-api"))
-            .args(arguments)
-            .envs(place.environment())
-            .env("LECTERN_LISTEN", "127.0.0.1:0")
-            .output()
-            .unwrap()
-    };
-    let refused = api(&["serve", "--mode=production"]);
-    assert!(!refused.status.success());
-    let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(said.contains("lectern-api create-key"), "{said}");
-
-    let made = api(&["create-key", "--name", "admin"]);
-    let key = String::from_utf8(made.stdout).unwrap();
-    assert!(
-        keys::find(&place.pool, key.trim())
-            .await
-            .unwrap()
-            .is_some_and(|access| !access.development)
-    );
-    assert!(api(&["migrate"]).status.success());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, types::Json};
 
-use super::{Result, StoreError};
+use super::{Result, StoreError, reach::Reach};
 use crate::ids::{CollectionId, TenantId};
 
 #[derive(Clone, Debug, Serialize)]
@@ -137,46 +137,50 @@ impl CollectionSettings {
     }
 }
 
-/// The tenant's collection of that name.
+/// The collection of that name within reach.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn by_name(pool: &PgPool, tenant: TenantId, name: &str) -> Result<Option<CollectionId>> {
+pub async fn by_name(pool: &PgPool, reach: &Reach, name: &str) -> Result<Option<CollectionId>> {
     Ok(sqlx::query_scalar!(
-        r#"select id as "id: CollectionId" from collections where tenant_id = $1 and name = $2"#,
-        tenant.0,
-        name
+        r#"select id as "id: CollectionId" from collections
+           where tenant_id = $1 and name = $2 and ($3::uuid[] is null or id = any($3))"#,
+        reach.tenant.0,
+        name,
+        reach.collections()
     )
     .fetch_optional(pool)
     .await?)
 }
 
-/// The tenant's collection of that name, with what belongs to it.
+/// The collection of that name within reach, with what belongs to it.
 ///
 /// # Errors
 /// When the database fails, or the settings are of a newer release.
-pub async fn find(pool: &PgPool, tenant: TenantId, name: &str) -> Result<Option<Collection>> {
+pub async fn find(pool: &PgPool, reach: &Reach, name: &str) -> Result<Option<Collection>> {
     Ok(sqlx::query_as!(
         Collection,
         r#"select id as "id: CollectionId", name, settings as "settings: Json<CollectionSettings>", created_at
-           from collections where tenant_id = $1 and name = $2"#,
-        tenant.0,
-        name
+           from collections where tenant_id = $1 and name = $2 and ($3::uuid[] is null or id = any($3))"#,
+        reach.tenant.0,
+        name,
+        reach.collections()
     )
     .fetch_optional(pool)
     .await?)
 }
 
-/// All of the tenant's collections, by name.
+/// All collections within reach, by name.
 ///
 /// # Errors
 /// When the database fails, or the settings are of a newer release.
-pub async fn list(pool: &PgPool, tenant: TenantId) -> Result<Vec<Collection>> {
+pub async fn list(pool: &PgPool, reach: &Reach) -> Result<Vec<Collection>> {
     Ok(sqlx::query_as!(
         Collection,
         r#"select id as "id: CollectionId", name, settings as "settings: Json<CollectionSettings>", created_at
-           from collections where tenant_id = $1 order by name"#,
-        tenant.0
+           from collections where tenant_id = $1 and ($2::uuid[] is null or id = any($2)) order by name"#,
+        reach.tenant.0,
+        reach.collections()
     )
     .fetch_all(pool)
     .await?)

@@ -6,6 +6,7 @@ use sqlx::{PgConnection, PgPool};
 use super::{
     Result,
     jobs::{self, Claimed},
+    reach::{Asker, Reach},
 };
 use crate::ids::{CollectionId, ConversationId, QuestionId, TenantId};
 
@@ -27,32 +28,42 @@ pub async fn create(
     pool: &PgPool,
     tenant: TenantId,
     collection: CollectionId,
+    asker: &Asker,
 ) -> Result<ConversationId> {
-    let id = ConversationId::fresh();
+    let id = ConversationId::unguessable();
     sqlx::query!(
-        "insert into conversations (id, tenant_id, collection_id) values ($1, $2, $3)",
+        "insert into conversations (id, tenant_id, collection_id, asked_with, visitor_sha256)
+         values ($1, $2, $3, $4, $5)",
         id.0,
         tenant.0,
-        collection.0
+        collection.0,
+        asker.key.0,
+        asker.visitor.as_deref(),
     )
     .execute(pool)
     .await?;
     Ok(id)
 }
 
-/// The collection that a conversation is about; `None`: there is no such conversation of this tenant.
+/// The collection that a conversation is about; `None`: there is no such conversation within reach.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn collection(
     pool: &PgPool,
-    tenant: TenantId,
+    reach: &Reach,
     id: ConversationId,
 ) -> Result<Option<CollectionId>> {
     Ok(sqlx::query_scalar!(
-        r#"select collection_id as "collection: CollectionId" from conversations where id = $1 and tenant_id = $2"#,
+        r#"select collection_id as "collection: CollectionId" from conversations
+           where id = $1 and tenant_id = $2
+             and ($3::uuid[] is null or collection_id = any($3))
+             and ($4::uuid is null or (asked_with = $4 and visitor_sha256 is not distinct from $5))"#,
         id.0,
-        tenant.0
+        reach.tenant.0,
+        reach.collections(),
+        reach.asked_with(),
+        reach.visitor(),
     )
     .fetch_optional(pool)
     .await?)
@@ -78,13 +89,13 @@ pub(super) async fn take_turn(
     .await?)
 }
 
-/// A page of the tenant's conversations, newest first, after one of them.
+/// A page of the conversations within reach, newest first, after one of them.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn list(
     pool: &PgPool,
-    tenant: TenantId,
+    reach: &Reach,
     after: Option<ConversationId>,
     limit: u32,
 ) -> Result<Vec<Conversation>> {
@@ -96,11 +107,16 @@ pub async fn list(
            join collections collection on collection.id = conversation.collection_id
            left join questions question on question.conversation_id = conversation.id and question.turn = 1
            where conversation.tenant_id = $1 and ($2::uuid is null or conversation.id < $2)
+             and ($4::uuid[] is null or conversation.collection_id = any($4))
+             and ($5::uuid is null or (conversation.asked_with = $5 and conversation.visitor_sha256 is not distinct from $6))
            order by conversation.id desc
            limit $3"#,
-        tenant.0,
+        reach.tenant.0,
         after.map(|id| id.0),
         i64::from(limit),
+        reach.collections(),
+        reach.asked_with(),
+        reach.visitor(),
     )
     .fetch_all(pool)
     .await?)
@@ -110,7 +126,7 @@ pub async fn list(
 /// When the database fails.
 pub async fn find(
     pool: &PgPool,
-    tenant: TenantId,
+    reach: &Reach,
     id: ConversationId,
 ) -> Result<Option<Conversation>> {
     Ok(sqlx::query_as!(
@@ -120,9 +136,14 @@ pub async fn find(
            from conversations conversation
            join collections collection on collection.id = conversation.collection_id
            left join questions question on question.conversation_id = conversation.id and question.turn = 1
-           where conversation.id = $1 and conversation.tenant_id = $2"#,
+           where conversation.id = $1 and conversation.tenant_id = $2
+             and ($3::uuid[] is null or conversation.collection_id = any($3))
+             and ($4::uuid is null or (conversation.asked_with = $4 and conversation.visitor_sha256 is not distinct from $5))"#,
         id.0,
-        tenant.0
+        reach.tenant.0,
+        reach.collections(),
+        reach.asked_with(),
+        reach.visitor(),
     )
     .fetch_optional(pool)
     .await?)
@@ -170,15 +191,22 @@ pub async fn questions(pool: &PgPool, tenant: TenantId, id: ConversationId) -> R
 /// When the database fails.
 pub async fn delete(
     pool: &PgPool,
-    tenant: TenantId,
+    reach: &Reach,
     id: ConversationId,
 ) -> Result<Option<Vec<QuestionId>>> {
     let mut tx = pool.begin().await?;
     // Nobody may take a turn in it meanwhile.
     let found = sqlx::query_scalar!(
-        r#"select true as "found!" from conversations where id = $1 and tenant_id = $2 for update"#,
+        r#"select true as "found!" from conversations
+           where id = $1 and tenant_id = $2
+             and ($3::uuid[] is null or collection_id = any($3))
+             and ($4::uuid is null or (asked_with = $4 and visitor_sha256 is not distinct from $5))
+           for update"#,
         id.0,
-        tenant.0
+        reach.tenant.0,
+        reach.collections(),
+        reach.asked_with(),
+        reach.visitor(),
     )
     .fetch_optional(&mut *tx)
     .await?;

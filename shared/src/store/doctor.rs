@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::{PgPool, postgres::types::PgInterval};
 use uuid::Uuid;
 
-use super::{Result, jobs::Limits, removals};
+use super::{Result, jobs::Limits, reach::Reach, removals};
 use crate::{
     failure::Failure,
     ids::{DocumentId, JobId, TenantId},
@@ -249,7 +249,7 @@ pub async fn enqueue_document(pool: &PgPool, id: DocumentId, limits: &Limits) ->
     let Some(tenant) = tenant else {
         return Ok(false);
     };
-    super::versions::lock_collection_of(&mut tx, tenant, id).await?;
+    super::versions::lock_collection_of(&mut tx, &Reach::all(tenant), id).await?;
     let waits = sqlx::query_scalar!(
         "select true from documents
          where id = $1 and state in ('queued', 'processing') and not exists (

@@ -11,6 +11,7 @@ use super::{
     jobs::{self, Claimed, Enqueued, Limits, NewJob},
     lexicon,
     models::{self, ModelId},
+    reach::Reach,
     removals, versions,
 };
 use crate::{
@@ -79,7 +80,7 @@ pub struct Document {
 
 /// # Errors
 /// When the database fails.
-pub async fn find(pool: &PgPool, tenant: TenantId, id: DocumentId) -> Result<Option<Document>> {
+pub async fn find(pool: &PgPool, reach: &Reach, id: DocumentId) -> Result<Option<Document>> {
     Ok(sqlx::query_as!(
         Document,
         r#"select document.id as "id: DocumentId", collection.name as collection, document.name, title, source_url,
@@ -88,9 +89,10 @@ pub async fn find(pool: &PgPool, tenant: TenantId, id: DocumentId) -> Result<Opt
            from documents document
            join versions newest on newest.document_id = document.id and newest.number = document.wanted
            join collections collection on collection.id = document.collection_id
-           where document.id = $1 and document.tenant_id = $2"#,
+           where document.id = $1 and document.tenant_id = $2 and ($3::uuid[] is null or collection_id = any($3))"#,
         id.0,
-        tenant.0
+        reach.tenant.0,
+        reach.collections()
     )
     .fetch_optional(pool)
     .await?)
@@ -109,16 +111,17 @@ pub struct StoredFile {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn file(pool: &PgPool, tenant: TenantId, id: DocumentId) -> Result<Option<StoredFile>> {
+pub async fn file(pool: &PgPool, reach: &Reach, id: DocumentId) -> Result<Option<StoredFile>> {
     Ok(sqlx::query_as!(
         StoredFile,
         "select name, media_type, bytes, blob_key
          from documents document
          join versions stored on stored.document_id = document.id
              and stored.number = case when document.version > 0 then document.version else document.wanted end
-         where document.id = $1 and document.tenant_id = $2",
+         where document.id = $1 and document.tenant_id = $2 and ($3::uuid[] is null or collection_id = any($3))",
         id.0,
-        tenant.0
+        reach.tenant.0,
+        reach.collections()
     )
     .fetch_optional(pool)
     .await?)
@@ -140,7 +143,7 @@ pub struct Changes {
 /// When the database fails.
 pub async fn change(
     pool: &PgPool,
-    tenant: TenantId,
+    reach: &Reach,
     id: DocumentId,
     changes: &Changes,
 ) -> Result<bool> {
@@ -152,15 +155,16 @@ pub async fn change(
              title_given = case when $4 then $5::text is not null else title_given end,
              source_url = case when $6 then $7 else source_url end,
              metadata = coalesce($8, metadata), updated_at = now()
-         where id = $1 and tenant_id = $2",
+         where id = $1 and tenant_id = $2 and ($9::uuid[] is null or collection_id = any($9))",
         id.0,
-        tenant.0,
+        reach.tenant.0,
         changes.name,
         title.is_some(),
         title.and_then(Option::as_deref),
         source_url.is_some(),
         source_url.and_then(Option::as_deref),
         changes.metadata,
+        reach.collections(),
     )
     .execute(pool)
     .await?;
@@ -176,10 +180,11 @@ pub async fn change(
 /// When the database fails.
 pub async fn delete(
     pool: &PgPool,
-    tenant: TenantId,
+    reach: &Reach,
     id: DocumentId,
     request_id: Option<&str>,
 ) -> Result<Option<Vec<JobId>>> {
+    let tenant = reach.tenant;
     let mut tx = pool.begin().await?;
     lexicon::wait_for_merge(&mut tx, id).await?;
     // Jobs before documents, as everywhere: an ingest that runs locks them in this order, too.
@@ -201,9 +206,12 @@ pub async fn delete(
     .await?;
     // The lock keeps a version from coming in between.
     let found = sqlx::query_scalar!(
-        "select true from documents where id = $1 and tenant_id = $2 for update",
+        "select true from documents
+         where id = $1 and tenant_id = $2 and ($3::uuid[] is null or collection_id = any($3))
+         for update",
         id.0,
-        tenant.0
+        tenant.0,
+        reach.collections()
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -251,14 +259,15 @@ async fn outdate_answers(
 /// When the database fails.
 pub async fn retry(
     pool: &PgPool,
-    tenant: TenantId,
+    reach: &Reach,
     id: DocumentId,
     password: Option<&Password>,
     request_id: Option<&str>,
     limits: &Limits,
 ) -> Result<Option<Enqueued>> {
+    let tenant = reach.tenant;
     let mut tx = pool.begin().await?;
-    if !versions::lock_collection_of(&mut tx, tenant, id).await? {
+    if !versions::lock_collection_of(&mut tx, reach, id).await? {
         return Ok(None);
     }
     let reset = sqlx::query!(

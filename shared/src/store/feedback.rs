@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{PgPool, types::Json};
 
-use super::Result;
+use super::{Result, reach::Reach};
 use crate::ids::{CollectionId, DocumentId, FeedbackId, QuestionId, TenantId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,7 +119,7 @@ pub struct Feedback {
 /// When the database fails.
 pub async fn rate(
     pool: &PgPool,
-    tenant: TenantId,
+    reach: &Reach,
     question: QuestionId,
     feedback: &NewFeedback<'_>,
 ) -> Result<bool> {
@@ -143,14 +143,19 @@ pub async fn rate(
          from questions question
          join answers answer on answer.question_id = question.id
          where question.id = $1 and question.tenant_id = $2 and mode = 'answer'
+           and ($7::uuid[] is null or question.collection_id = any($7))
+           and ($8::uuid is null or (asked_with = $8 and visitor_sha256 is not distinct from $9))
          on conflict (question_id) do update
          set rating = excluded.rating, reason = excluded.reason, comment = excluded.comment, updated_at = now()",
         question.0,
-        tenant.0,
+        reach.tenant.0,
         FeedbackId::fresh().0,
         feedback.rating.as_str(),
         feedback.reason.map(Reason::as_str),
         feedback.comment,
+        reach.collections(),
+        reach.asked_with(),
+        reach.visitor(),
     )
     .execute(&mut *tx)
     .await?;
@@ -185,7 +190,7 @@ pub struct Filter {
 /// When the database fails.
 pub async fn list(
     pool: &PgPool,
-    tenant: TenantId,
+    reach: &Reach,
     filter: &Filter,
     before: Option<FeedbackId>,
     limit: u32,
@@ -204,15 +209,20 @@ pub async fn list(
              and ($4::text is null or reason = $4)
              and ($5::uuid is null or question_id = $5)
              and ($6::uuid is null or feedback.id < $6)
+             and ($8::uuid[] is null or feedback.collection_id = any($8))
+             and ($9::uuid is null or (asked_with = $9 and visitor_sha256 is not distinct from $10))
            order by feedback.id desc
            limit $7"#,
-        tenant.0,
+        reach.tenant.0,
         filter.collection.map(|id| id.0),
         filter.rating.map(Rating::as_str),
         filter.reason.map(Reason::as_str),
         filter.question.map(|id| id.0),
         before.map(|id| id.0),
         i64::from(limit),
+        reach.collections(),
+        reach.asked_with(),
+        reach.visitor(),
     )
     .fetch_all(pool)
     .await?)
@@ -296,10 +306,10 @@ pub async fn golden(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn of(pool: &PgPool, tenant: TenantId, question: QuestionId) -> Result<Option<Feedback>> {
+pub async fn of(pool: &PgPool, reach: &Reach, question: QuestionId) -> Result<Option<Feedback>> {
     let filter = Filter {
         question: Some(question),
         ..Filter::default()
     };
-    Ok(list(pool, tenant, &filter, None, 1).await?.pop())
+    Ok(list(pool, reach, &filter, None, 1).await?.pop())
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     Result,
     jobs::{self, Claimed, End, Enqueued, Limits, NewJob},
+    reach::Reach,
     removals,
     versions::{self, Added, Facts, NewFile, Place},
 };
@@ -342,7 +343,7 @@ pub struct Import {
 
 /// # Errors
 /// When the database fails.
-pub async fn find(pool: &PgPool, tenant: TenantId, id: ImportId) -> Result<Option<Import>> {
+pub async fn find(pool: &PgPool, reach: &Reach, id: ImportId) -> Result<Option<Import>> {
     Ok(sqlx::query_as!(
         Import,
         r#"select import.id as "id: ImportId", collection.name as collection, import.name, bytes, state, failure,
@@ -357,9 +358,11 @@ pub async fn find(pool: &PgPool, tenant: TenantId, id: ImportId) -> Result<Optio
                    count(*) filter (where outcome = 'skipped') as skipped
                from import_entries where import_id = import.id
            ) outcomes
-           where import.id = $1 and import.tenant_id = $2"#,
+           where import.id = $1 and import.tenant_id = $2
+             and ($3::uuid[] is null or collection_id = any($3))"#,
         id.0,
-        tenant.0
+        reach.tenant.0,
+        reach.collections()
     )
     .fetch_optional(pool)
     .await?)

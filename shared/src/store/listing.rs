@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
-use super::{Result, documents::Document};
-use crate::ids::{CollectionId, DocumentId, TenantId};
+use super::{Result, documents::Document, reach::Reach};
+use crate::ids::{CollectionId, DocumentId};
 
 /// What the list is in order of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,13 +102,13 @@ impl Order {
     }
 }
 
-/// A page of the tenant's documents.
+/// A page of the documents within reach.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn list(
     pool: &PgPool,
-    tenant: TenantId,
+    reach: &Reach,
     filter: &Filter,
     order: Order,
     after: Option<&Position>,
@@ -124,7 +124,13 @@ pub async fn list(
          join collections collection on collection.id = document.collection_id
          where document.tenant_id = ",
     );
-    query.push_bind(tenant.0);
+    query.push_bind(reach.tenant.0);
+    if let Some(collections) = reach.collections() {
+        query
+            .push(" and document.collection_id = any(")
+            .push_bind(collections)
+            .push(")");
+    }
     if let Some(collection) = filter.collection {
         query
             .push(" and document.collection_id = ")

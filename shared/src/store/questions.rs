@@ -10,6 +10,7 @@ use super::{
     chunks::Span,
     conversations, faqs,
     jobs::{self, Claimed, Enqueued, Limits, NewJob},
+    reach::{Asker, Reach},
     unanswered::{self, NewUnanswered},
 };
 use crate::{
@@ -40,6 +41,7 @@ pub struct NewQuestion<'a> {
     pub filter: Option<&'a Value>,
     /// The conversation that it is the next turn of.
     pub conversation: Option<NextTurn>,
+    pub asker: Option<&'a Asker>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,8 +78,8 @@ pub async fn create(
     }
     sqlx::query!(
         "insert into questions (id, tenant_id, collection_id, mode, text, passages_max, background, filter,
-             conversation_id, turn)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             conversation_id, turn, asked_with, visitor_sha256)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         question.id.0,
         question.tenant.0,
         question.collection.0,
@@ -88,6 +90,8 @@ pub async fn create(
         question.filter,
         question.conversation.map(|next| next.conversation.0),
         turn,
+        question.asker.map(|asker| asker.key.0),
+        question.asker.and_then(|asker| asker.visitor.as_deref()),
     )
     .execute(&mut *tx)
     .await?;
@@ -310,7 +314,7 @@ pub struct Question {
 
 /// # Errors
 /// When the database fails.
-pub async fn find(pool: &PgPool, tenant: TenantId, id: QuestionId) -> Result<Option<Question>> {
+pub async fn find(pool: &PgPool, reach: &Reach, id: QuestionId) -> Result<Option<Question>> {
     Ok(sqlx::query_as!(
         Question,
         r#"select question.id as "id: QuestionId", collection.name as collection, question.text, state, background,
@@ -321,9 +325,14 @@ pub async fn find(pool: &PgPool, tenant: TenantId, id: QuestionId) -> Result<Opt
            from questions question
            join collections collection on collection.id = question.collection_id
            left join answers answer on answer.question_id = question.id
-           where question.id = $1 and question.tenant_id = $2 and mode = 'answer'"#,
+           where question.id = $1 and question.tenant_id = $2 and mode = 'answer'
+             and ($3::uuid[] is null or question.collection_id = any($3))
+             and ($4::uuid is null or (asked_with = $4 and visitor_sha256 is not distinct from $5))"#,
         id.0,
-        tenant.0
+        reach.tenant.0,
+        reach.collections(),
+        reach.asked_with(),
+        reach.visitor(),
     )
     .fetch_optional(pool)
     .await?)

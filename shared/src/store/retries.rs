@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Result, StoreError, jobs::Limits};
+use super::{Result, StoreError, jobs::Limits, reach::Reach};
 use crate::{
     ids::{CollectionId, DocumentId, JobId, TenantId},
     jobs::{Kind, Queue},
@@ -17,7 +17,7 @@ use crate::{
 /// When the database fails.
 pub async fn failed_documents(
     pool: &PgPool,
-    tenant: TenantId,
+    reach: &Reach,
     collection: Option<CollectionId>,
     failure: Option<&str>,
     limit: u32,
@@ -27,12 +27,14 @@ pub async fn failed_documents(
            where tenant_id = $1 and state in ('failed', 'cancelled')
              and ($2::uuid is null or collection_id = $2)
              and ($3::text is null or failure = $3)
+             and ($5::uuid[] is null or collection_id = any($5))
            order by id
            limit $4"#,
-        tenant.0,
+        reach.tenant.0,
         collection.map(|id| id.0),
         failure,
         i64::from(limit),
+        reach.collections(),
     )
     .fetch_all(pool)
     .await?)

@@ -10,6 +10,7 @@ use super::{
     faqs::{self, NewFaq, Written},
     jobs::Limits,
     models::ModelId,
+    reach::Reach,
 };
 use crate::{
     ids::{CollectionId, DocumentId, QuestionId, TenantId, UnansweredId},
@@ -143,7 +144,7 @@ pub struct Unanswered {
 /// When the database fails.
 pub async fn list(
     pool: &PgPool,
-    tenant: TenantId,
+    reach: &Reach,
     collection: Option<CollectionId>,
     after: Option<(i64, UnansweredId)>,
     limit: u32,
@@ -156,13 +157,15 @@ pub async fn list(
            join collections collection on collection.id = asked.collection_id
            where asked.tenant_id = $1 and ($2::uuid is null or asked.collection_id = $2)
              and ($3::bigint is null or (count, asked.id) < ($3, $4::uuid))
+             and ($6::uuid[] is null or asked.collection_id = any($6))
            order by count desc, asked.id desc
            limit $5"#,
-        tenant.0,
+        reach.tenant.0,
         collection.map(|id| id.0),
         after.map(|(count, _)| count),
         after.map(|(_, id)| id.0),
         i64::from(limit),
+        reach.collections(),
     )
     .fetch_all(pool)
     .await?)
@@ -210,7 +213,7 @@ pub async fn nearest(
 /// When the tenant's queue is full or the database fails.
 pub async fn to_faq(
     pool: &PgPool,
-    tenant: TenantId,
+    reach: &Reach,
     id: UnansweredId,
     faq: &ToFaq<'_>,
     request_id: Option<&str>,
@@ -218,10 +221,11 @@ pub async fn to_faq(
 ) -> Result<Written> {
     let mut tx = pool.begin().await?;
     let Some(asked) = sqlx::query!(
-        r#"delete from unanswered where id = $1 and tenant_id = $2
+        r#"delete from unanswered where id = $1 and tenant_id = $2 and ($3::uuid[] is null or collection_id = any($3))
            returning collection_id as "collection: CollectionId", question"#,
         id.0,
-        tenant.0,
+        reach.tenant.0,
+        reach.collections(),
     )
     .fetch_optional(&mut *tx)
     .await?
@@ -235,7 +239,7 @@ pub async fn to_faq(
     };
     let written = faqs::create_in(
         &mut tx,
-        tenant,
+        reach.tenant,
         asked.collection,
         &new,
         faq.faqs_max,
@@ -264,11 +268,12 @@ pub struct ToFaq<'a> {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn dismiss(pool: &PgPool, tenant: TenantId, id: UnansweredId) -> Result<bool> {
+pub async fn dismiss(pool: &PgPool, reach: &Reach, id: UnansweredId) -> Result<bool> {
     let dismissed = sqlx::query!(
-        "delete from unanswered where id = $1 and tenant_id = $2",
+        "delete from unanswered where id = $1 and tenant_id = $2 and ($3::uuid[] is null or collection_id = any($3))",
         id.0,
-        tenant.0
+        reach.tenant.0,
+        reach.collections()
     )
     .execute(pool)
     .await?;

@@ -10,6 +10,7 @@ use super::{
     Result,
     documents::Password,
     jobs::{self, Enqueued, Limits, NewJob},
+    reach::Reach,
     removals,
 };
 use crate::{
@@ -44,6 +45,15 @@ pub struct Place<'a> {
     pub collection: CollectionId,
     pub name: &'a str,
     /// A document of its own, whatever is there already.
+    pub force: bool,
+}
+
+/// The document that a file is to be the newest version of, whatever its name.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    pub reach: &'a Reach,
+    pub document: DocumentId,
+    /// Read it again although it is the same.
     pub force: bool,
 }
 
@@ -206,15 +216,19 @@ async fn namesake(
 /// When the tenant's queue is full or the database fails.
 pub async fn replace(
     pool: &PgPool,
-    document: DocumentId,
+    target: Target<'_>,
     file: &NewFile<'_>,
     facts: &Facts,
-    force: bool,
     request_id: Option<&str>,
     limits: &Limits,
 ) -> Result<Option<Added>> {
+    let Target {
+        reach,
+        document,
+        force,
+    } = target;
     let mut tx = pool.begin().await?;
-    if !lock_collection_of(&mut tx, file.tenant, document).await? {
+    if !lock_collection_of(&mut tx, reach, document).await? {
         return Ok(None);
     }
     let same = sqlx::query_scalar!(
@@ -242,13 +256,13 @@ pub async fn replace(
 /// When the tenant's queue is full or the database fails.
 pub async fn reingest(
     pool: &PgPool,
-    tenant: TenantId,
+    reach: &Reach,
     document: DocumentId,
     request_id: Option<&str>,
     limits: &Limits,
 ) -> Result<Option<Made>> {
     let mut tx = pool.begin().await?;
-    if !lock_collection_of(&mut tx, tenant, document).await? {
+    if !lock_collection_of(&mut tx, reach, document).await? {
         return Ok(None);
     }
     let facts = Facts::default();
@@ -260,15 +274,17 @@ pub async fn reingest(
 /// Whoever enqueues an ingest has this lock, so that a document never has two. False: there is no such document.
 pub(super) async fn lock_collection_of(
     tx: &mut PgConnection,
-    tenant: TenantId,
+    reach: &Reach,
     document: DocumentId,
 ) -> Result<bool> {
     Ok(sqlx::query_scalar!(
         r#"select true as "locked!" from collections
            where id = (select collection_id from documents where id = $1 and tenant_id = $2)
+             and ($3::uuid[] is null or id = any($3))
            for no key update"#,
         document.0,
-        tenant.0,
+        reach.tenant.0,
+        reach.collections(),
     )
     .fetch_optional(tx)
     .await?

@@ -9,6 +9,7 @@ use lectern_shared::{
         jobs::{self, Limits},
         lexicon::{self, Merge, NewSegment, Snapshot},
         models::{self, ModelIdentity},
+        reach::Reach,
         versions::{self, Added, Facts, NewFile},
     },
     testing::Place,
@@ -116,7 +117,7 @@ async fn a_document_that_goes_while_segments_are_merged_is_hidden_in_the_merged_
     let merge = begin_merge(&place).await;
     assert_eq!(merge.sources().len(), 3);
 
-    documents::delete(&place.pool, DEFAULT_TENANT, first, None)
+    documents::delete(&place.pool, &Reach::all(DEFAULT_TENANT), first, None)
         .await
         .unwrap();
     assert!(
@@ -130,7 +131,7 @@ async fn a_document_that_goes_while_segments_are_merged_is_hidden_in_the_merged_
     assert_eq!(state(&place).await, (1, 0));
     // Now a segment of two: deleting one hides it, and the next merge leaves it out.
     let merge = begin_merge(&place).await;
-    documents::delete(&place.pool, DEFAULT_TENANT, third, None)
+    documents::delete(&place.pool, &Reach::all(DEFAULT_TENANT), third, None)
         .await
         .unwrap();
     assert!(merge.finish(&place.pool, &["en".to_owned()]).await.unwrap());

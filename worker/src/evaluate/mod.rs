@@ -15,7 +15,7 @@ use std::{io::Write, path::Path};
 use anyhow::{Context as _, Result, bail};
 use lectern_shared::{
     ids::{CollectionId, DEFAULT_TENANT},
-    store::collections,
+    store::{collections, reach::Reach},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -42,9 +42,13 @@ const WARM_UP: usize = 5;
 /// When the set can't be read, the collection doesn't exist, or a search fails.
 pub async fn run(command: EvaluateCommand, stop: CancellationToken) -> Result<()> {
     let context = Context::connect(command.settings.clone(), &stop).await?;
-    let collection = collections::by_name(&context.pool, DEFAULT_TENANT, &command.collection)
-        .await?
-        .with_context(|| format!("there is no collection {:?}", command.collection))?;
+    let collection = collections::by_name(
+        &context.pool,
+        &Reach::all(DEFAULT_TENANT),
+        &command.collection,
+    )
+    .await?
+    .with_context(|| format!("there is no collection {:?}", command.collection))?;
     let mut questions = match &command.set {
         Some(path) => {
             let file = std::fs::File::open(path)

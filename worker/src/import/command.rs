@@ -19,6 +19,7 @@ use lectern_shared::{
         self, StoreError, collections,
         imports::Skip,
         jobs::{Enqueued, Limits},
+        reach::Reach,
         versions::{self, Added, Facts, Made, Place},
     },
 };
@@ -48,7 +49,7 @@ const READ_BYTES: usize = 256 << 10;
 pub async fn run(command: ImportCommand, stop: CancellationToken) -> Result<()> {
     let pool = store::connect(&command.store)?;
     crate::wait_for_schema(&pool, &stop).await?;
-    let collection = collections::by_name(&pool, DEFAULT_TENANT, &command.collection)
+    let collection = collections::by_name(&pool, &Reach::all(DEFAULT_TENANT), &command.collection)
         .await?
         .with_context(|| {
             format!(

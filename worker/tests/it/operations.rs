@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lectern_shared::{ids::TenantId, store::keys};
+use lectern_shared::ids::TenantId;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -194,28 +194,8 @@ fn copies(file: &str, count: usize) -> Vec<(String, Vec<u8>)> {
 }
 
 async fn other_tenant(lectern: &Lectern) -> (TenantId, String) {
-    let (pool, tenant) = (&lectern.place.pool, TenantId::fresh());
-    sqlx::query("insert into tenants (id, name) values ($1, 'other')")
-        .bind(tenant.0)
-        .execute(pool)
-        .await
-        .unwrap();
-    sqlx::query(
-        "insert into collections (id, tenant_id, name) values (gen_random_uuid(), $1, 'default')",
-    )
-    .bind(tenant.0)
-    .execute(pool)
-    .await
-    .unwrap();
-    let key = lectern_api::fresh_key();
-    let id = keys::create(pool, "other", &key).await.unwrap();
-    sqlx::query("update api_keys set tenant_id = $1 where id = $2")
-        .bind(tenant.0)
-        .bind(id.0)
-        .execute(pool)
-        .await
-        .unwrap();
-    (tenant, key)
+    let made = lectern_api::testing::other_tenant(&lectern.place.pool, "other");
+    made.await.unwrap()
 }
 
 async fn upload(lectern: &Lectern, key: &str, (name, bytes): (String, Vec<u8>)) {
