@@ -6,7 +6,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, header, request::Parts},
+    http::{header, request::Parts},
     middleware::Next,
     response::Response,
 };
@@ -25,6 +25,7 @@ use tracing::{Span, warn};
 use crate::{
     config::Mode,
     error::{ApiError, Result},
+    limits::{self, Guest},
     state::AppState,
     widgets,
 };
@@ -97,21 +98,24 @@ impl FromRequestParts<AppState> for Caller {
 /// Lets a request in whose key may do what the route needs.
 pub(crate) async fn admit(
     State((state, need)): State<(AppState, Need)>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Result<Response> {
+    // A body can't be lent to another task, so it stays apart meanwhile.
+    let (mut parts, body) = request.into_parts();
     if need != Need::Nothing {
-        let caller = caller(&state, need, request.headers()).await?;
+        let caller = caller(&state, need, &parts).await?;
         Span::current()
             .record("tenant.id", caller.tenant.to_string())
             .record("key.id", caller.key.to_string())
             .record("key.kind", caller.kind.as_str());
-        request.extensions_mut().insert(caller);
+        parts.extensions.insert(caller);
     }
-    Ok(next.run(request).await)
+    Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
-async fn caller(state: &AppState, need: Need, headers: &HeaderMap) -> Result<Caller> {
+async fn caller(state: &AppState, need: Need, parts: &Parts) -> Result<Caller> {
+    let headers = &parts.headers;
     let key = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
@@ -128,6 +132,8 @@ async fn caller(state: &AppState, need: Need, headers: &HeaderMap) -> Result<Cal
     if access.suspended {
         return Err(ApiError::Suspended);
     }
+    // Before anything else is done for it, and also when it is refused below.
+    limits::admit(&parts.extensions, state, Guest::from(&access)).await?;
     let visitor = match access.kind {
         Kind::Secret => None,
         Kind::Widget => {

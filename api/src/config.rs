@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+pub use crate::limits::config::{HttpSettings, LimitSettings, Origin};
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lectern_shared::{
@@ -140,7 +141,7 @@ pub struct ApiSettings {
     /// Bytes of a document's metadata, at the most
     #[arg(long, env = "LECTERN_METADATA_BYTES_MAX", default_value_t = 16 << 10)]
     pub metadata_bytes_max: usize,
-    /// How long an upload may pause
+    /// How long the body of a request may pause
     #[arg(long, env = "LECTERN_UPLOAD_PAUSE_SECONDS_MAX", default_value_t = 30)]
     pub upload_pause_seconds_max: u32,
     /// Bytes of any other request body, at the most
@@ -186,6 +187,10 @@ pub struct ApiSettings {
     /// How long a request other than an upload or a stream may take
     #[arg(long, env = "LECTERN_REQUEST_TIMEOUT_SECONDS", default_value_t = 30)]
     pub request_timeout_seconds: u32,
+    #[command(flatten)]
+    pub http: HttpSettings,
+    #[command(flatten)]
+    pub limits: LimitSettings,
     /// How long open requests may take to end at shutdown
     #[arg(long, env = "LECTERN_API_SHUTDOWN_SECONDS", default_value_t = 10)]
     pub shutdown_seconds: u32,

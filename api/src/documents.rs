@@ -25,6 +25,7 @@ use tracing::info;
 use crate::{
     auth::Caller,
     error::{ApiError, Result},
+    etag,
     extract::{self, Path},
     fields,
     observe::RequestId,
@@ -156,6 +157,7 @@ pub(crate) async fn change(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<DocumentId>,
+    headers: HeaderMap,
     extract::Json(change): extract::Json<Change>,
 ) -> Result<Json<DocumentView>> {
     let name = change.name.map(|raw| {
@@ -180,8 +182,18 @@ pub(crate) async fn change(
         source_url: checked(change.source_url, fields::source_url)?,
         metadata: metadata.transpose()?,
     };
-    if !documents::change(&state.pool, &caller.reach, id, &changes).await? {
-        return Err(ApiError::NotFound("document"));
+    // Whoever has changed it since the client has read it must not be overwritten unseen.
+    let mut unchanged_since = None;
+    if let Some(tags) = etag::expected(&headers) {
+        let view = view(&state, &caller, id).await?;
+        if !etag::matches(&tags, &etag::of(&view)) {
+            return Err(ApiError::ChangedMeanwhile);
+        }
+        unchanged_since = Some(view.updated_at);
+    }
+    if !documents::change(&state.pool, &caller.reach, id, &changes, unchanged_since).await? {
+        find(&state, &caller, id).await?;
+        return Err(ApiError::ChangedMeanwhile);
     }
     view(&state, &caller, id).await.map(Json)
 }
@@ -294,12 +306,18 @@ pub(crate) async fn file(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<DocumentId>,
-) -> Result<(HeaderMap, Body)> {
+    wanted: HeaderMap,
+) -> Result<(StatusCode, HeaderMap, Body)> {
     let document = documents::file(&state.pool, &caller.reach, id)
         .await?
         .ok_or(ApiError::NotFound("document"))?;
-    let blob = state.blobs.stream(&document.blob_key).await?;
     let mut headers = HeaderMap::new();
+    let tag = etag::quoted(&document.sha256);
+    etag::mark(&mut headers, &tag);
+    if etag::matches(&etag::known(&wanted), &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, headers, Body::empty()));
+    }
+    let blob = state.blobs.stream(&document.blob_key).await?;
     headers.insert(header::CONTENT_LENGTH, document.bytes.into());
     let media_type = HeaderValue::from_str(&document.media_type);
     headers.insert(
@@ -314,7 +332,7 @@ pub(crate) async fn file(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("sandbox; default-src 'none'"),
     );
-    Ok((headers, Body::from_stream(blob)))
+    Ok((StatusCode::OK, headers, Body::from_stream(blob)))
 }
 
 /// A file name for a header: RFC 6266 with the UTF-8 form of RFC 8187, every other character percent-encoded.

@@ -1,19 +1,24 @@
 //! How failures become HTTP: the only place that picks a status. Bodies are problem details (RFC 9457) with a stable
 //! `code` and a `detail` that says what to do next; causes go to the log.
 
-use std::any::Any;
+use std::{any::Any, time::Duration};
 
 use axum::{
     Json,
-    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
+    extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use chrono::Utc;
 use lectern_shared::{
-    blobs::BlobError, events::AttachError, failure::Failure, media::MediaType, store::StoreError,
+    blobs::BlobError, events::AttachError, failure::Failure, media::MediaType, metrics,
+    store::StoreError,
 };
 use serde::Serialize;
+use tower_http::timeout::TimeoutError;
 use tracing::error;
+
+use crate::limits::{self, config::Name};
 
 pub(crate) type Result<T> = std::result::Result<T, ApiError>;
 
@@ -52,6 +57,22 @@ pub(crate) enum ApiError {
     Conflict(&'static str),
     #[error("trying again would be pointless")]
     NothingToRetry,
+    #[error("the limit {limit} is used up")]
+    RateLimited { limit: Name, retry_after: Duration },
+    #[error("the limit {0} can't be counted")]
+    LimitUnavailable(Name),
+    #[error("the key has too many open streams")]
+    TooManyStreamsOfKey { max: usize },
+    #[error("more requests than can be held")]
+    Overloaded,
+    #[error("the body is encoded")]
+    EncodedBody,
+    #[error("the same request is being answered")]
+    IdempotencyBusy,
+    #[error("it has changed since it was read")]
+    ChangedMeanwhile,
+    #[error("the idempotency key is that of another request")]
+    IdempotencyOther,
     #[error("too many open streams")]
     TooManyStreams,
     #[error("no worker has answered in time")]
@@ -88,21 +109,49 @@ impl ApiError {
             Self::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Invalid(_) | Self::EmptyFile => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } | Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Store(StoreError::QueueFull) => StatusCode::TOO_MANY_REQUESTS,
-            Self::UnsupportedType | Self::NotAZip => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Store(StoreError::QueueFull | StoreError::QuotaExceeded(_))
+            | Self::RateLimited { .. }
+            | Self::TooManyStreamsOfKey { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::ChangedMeanwhile => StatusCode::PRECONDITION_FAILED,
+            Self::IdempotencyOther => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::UnsupportedType | Self::NotAZip | Self::EncodedBody => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
             Self::UploadTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_)
             | Self::NothingToRetry
+            | Self::IdempotencyBusy
             | Self::Store(StoreError::ConversationFull) => StatusCode::CONFLICT,
-            Self::TooManyStreams | Self::NoWorker | Self::TookTooLong | Self::Events(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::TooManyStreams
+            | Self::NoWorker
+            | Self::TookTooLong
+            | Self::Overloaded
+            | Self::LimitUnavailable(_)
+            | Self::Events(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(StoreError::Database(cause)) if is_unreachable(cause) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Failed(_) | Self::Store(_) | Self::Blob(_) | Self::Panicked => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
+        }
+    }
+
+    /// Seconds after which it is worth trying again.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::RateLimited { retry_after, .. } => Some(limits::whole_seconds(*retry_after)),
+            Self::Store(StoreError::QuotaExceeded(exceeded)) => {
+                let left = exceeded.resets_at - Utc::now();
+                Some(left.num_seconds().max(0).unsigned_abs() + 1)
+            }
+            Self::TooManyStreamsOfKey { .. } => Some(5),
+            Self::IdempotencyBusy => Some(1),
+            _ => match self.status() {
+                StatusCode::TOO_MANY_REQUESTS => Some(30),
+                StatusCode::SERVICE_UNAVAILABLE => Some(2),
+                _ => None,
+            },
         }
     }
 
@@ -138,6 +187,15 @@ impl ApiError {
                 "The conversation is full",
                 "It has as many questions as LECTERN_CONVERSATION_TURNS_MAX allows, or was deleted just now. Begin another one with POST /api/v1/conversations.".into(),
             ),
+            Self::RateLimited { limit, retry_after } => ("rate_limited", "Too many requests", format!("The limit `{limit}` is used up. Try again in {} s, as the header `Retry-After` says.", limits::whole_seconds(*retry_after))),
+            Self::TooManyStreamsOfKey { max } => ("rate_limited", "Too many open streams", format!("This key has {max} event streams open, as many as it may. Close some, and try again.")),
+            Self::LimitUnavailable(limit) => ("limit_unavailable", "Requests can't be counted", format!("The limit `{limit}` can't be counted just now, and lets nobody through then. Try again in a few seconds.")),
+            Self::Overloaded => ("overloaded", "Too much to do", "The server has as many requests as it can hold. Try again in a few seconds.".into()),
+            Self::EncodedBody => ("unsupported_encoding", "Encoded bodies are not taken", "Send the body as it is, without the header `Content-Encoding`.".into()),
+            Self::ChangedMeanwhile => ("changed_meanwhile", "It has changed", "It is not as the tag in `If-Match` says any more. Read it again, and change what is there now.".into()),
+            Self::IdempotencyBusy => ("idempotency_busy", "The same request is being answered", "A request with this `Idempotency-Key` is being answered. Send it again in a few seconds to get its answer.".into()),
+            Self::IdempotencyOther => ("idempotency_mismatch", "The key is that of another request", "This `Idempotency-Key` came with another request before. Send a new one with each new request, and the same one only with the same request.".into()),
+            Self::Store(StoreError::QuotaExceeded(exceeded)) => ("quota_exceeded", "The quota is used up", format!("You may use {} {} per {}, and this is more than is left. There is more from {}. GET /api/v1/usage shows what is used.", exceeded.allowed, exceeded.quota, exceeded.period, exceeded.resets_at.format("%Y-%m-%d %H:%M UTC"))),
             Self::EmptyFile => ("empty_file", "Empty file", Failure::EmptyFile.message().into()),
             Self::UploadTooSlow => ("upload_too_slow", "Upload stalled", "No bytes came for too long. Check the connection and upload the file again.".into()),
             Self::Conflict(state) => ("conflict", "Not possible now", format!("The document is {state}, so this can't be done. Look at its state first.")),
@@ -169,7 +227,15 @@ impl IntoResponse for ApiError {
         if status.is_server_error() {
             error!(error = &self as &dyn std::error::Error, "request failed");
         }
+        if let Self::Store(StoreError::QuotaExceeded(exceeded)) = &self {
+            let labels = [
+                ("quota", exceeded.quota.clone()),
+                ("period", exceeded.period.clone()),
+            ];
+            ::metrics::counter!(metrics::QUOTA_EXCEEDED, &labels).increment(1);
+        }
         let (code, title, detail) = self.problem();
+        let retry_after = self.retry_after();
         let mut response = (
             status,
             Json(Problem {
@@ -185,11 +251,8 @@ impl IntoResponse for ApiError {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if status == StatusCode::TOO_MANY_REQUESTS {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
-        }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -203,11 +266,35 @@ impl From<JsonRejection> for ApiError {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             return Self::BodyTooLarge;
         }
+        if has_paused(&rejection) {
+            return Self::UploadTooSlow;
+        }
         Self::Invalid(format!(
             "{}. Send a JSON object with `Content-Type: application/json`.",
             rejection.body_text()
         ))
     }
+}
+
+impl From<BytesRejection> for ApiError {
+    fn from(rejection: BytesRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            return Self::BodyTooLarge;
+        }
+        if has_paused(&rejection) {
+            return Self::UploadTooSlow;
+        }
+        Self::Invalid(format!(
+            "{}. Send the request again.",
+            rejection.body_text()
+        ))
+    }
+}
+
+/// Whether the body didn't come since nothing came for too long.
+fn has_paused(rejection: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(rejection), |cause| cause.source())
+        .any(|cause| cause.is::<TimeoutError>())
 }
 
 impl From<PathRejection> for ApiError {

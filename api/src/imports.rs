@@ -4,6 +4,7 @@ use axum::{
     Json,
     extract::{Multipart, State, multipart::MultipartRejection},
     http::{HeaderName, StatusCode, header},
+    response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
 use lectern_shared::{
@@ -23,9 +24,10 @@ use crate::{
     documents::Cancelling,
     error::{ApiError, Result},
     extract::{Path, Query},
+    idempotency::Word,
     observe::RequestId,
     state::AppState,
-    upload::{self, Purpose, UploadQuery},
+    upload::{self, Purpose, Upload, UploadQuery},
 };
 
 #[derive(Serialize)]
@@ -39,10 +41,27 @@ pub(crate) async fn create(
     State(state): State<AppState>,
     caller: Caller,
     RequestId(request): RequestId,
+    word: Word,
     Query(query): Query<UploadQuery>,
     form: std::result::Result<Multipart, MultipartRejection>,
-) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Accepted>)> {
+) -> Result<Response> {
     let upload = upload::read(&state, &caller, form, query.into(), Purpose::Import).await?;
+    upload
+        .once(&state, word, |state, upload| {
+            Box::pin(async move {
+                let accepted = add(&state, &caller, &request, &upload).await?;
+                Ok(accepted.into_response())
+            })
+        })
+        .await
+}
+
+async fn add(
+    state: &AppState,
+    caller: &Caller,
+    request: &str,
+    upload: &Upload,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Accepted>)> {
     let id = ImportId::fresh();
     let import = NewImport {
         id,
@@ -55,8 +74,8 @@ pub(crate) async fn create(
         force: upload.fields.force,
         entry_bytes_max: i64::try_from(state.settings.upload_bytes_max).unwrap_or(i64::MAX),
     };
-    let created = imports::create(&state.pool, &import, Some(&request), &state.limits).await;
-    let job = upload.kept(&state, created).await?;
+    let created = imports::create(&state.pool, &import, Some(request), &state.limits).await;
+    let job = upload.kept(state, created).await?;
     ::metrics::counter!(metrics::UPLOAD_BYTES).increment(upload.received.bytes);
     info!(import.id = %id, job.id = %job.id, upload_bytes = upload.received.bytes, "import accepted");
     state.wake(job).await;

@@ -49,6 +49,8 @@ fn known(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         Method::HEAD => "HEAD",
         Method::OPTIONS => "OPTIONS",
@@ -56,15 +58,17 @@ fn known(method: &Method) -> &'static str {
     }
 }
 
+/// The route of a request, as `routes.rs` writes it.
+pub(crate) fn route(request: &Request) -> String {
+    let route = request.extensions().get::<MatchedPath>();
+    route.map_or("none", MatchedPath::as_str).to_owned()
+}
+
 pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("none", MatchedPath::as_str)
-        .to_owned();
+    let route = route(&request);
     request.extensions_mut().insert(RequestId(id.clone()));
     // Whatever prints the headers from here on prints no key.
     if let Some(key) = request.headers_mut().get_mut(header::AUTHORIZATION) {

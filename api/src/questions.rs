@@ -2,8 +2,8 @@
 
 use axum::{
     Json,
-    extract::State,
-    http::{HeaderMap, StatusCode, header},
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
@@ -31,6 +31,8 @@ use crate::{
     error::{ApiError, Result},
     extract::{self, Path, QuestionText},
     fields,
+    idempotency::InPlace,
+    limits::Seat,
     observe::RequestId,
     state::AppState,
     streams::{self, Subject},
@@ -126,12 +128,18 @@ pub(crate) async fn ask(
     State(state): State<AppState>,
     caller: Caller,
     RequestId(request): RequestId,
-    headers: HeaderMap,
+    Listener(seat): Listener,
     extract::Json(ask): extract::Json<Ask>,
 ) -> Result<Response> {
     let id = create(&state, &caller, &request, Mode::Answer, &ask).await?;
     let location = format!("/api/v1/questions/{id}");
-    let mut response = if wants_stream(&headers) {
+    let accepted = Accepted {
+        id,
+        conversation_id: ask.conversation_id,
+        state: "queued",
+        events: format!("{location}/events"),
+    };
+    let mut response = if let Some(seat) = seat {
         let subject = Subject::Question {
             id,
             background: ask.background,
@@ -140,21 +148,19 @@ pub(crate) async fn ask(
             question: Some(id),
             ..Status::stage("queued")
         };
-        streams::follow(
+        let mut stream = streams::follow(
             state,
             caller.reach,
             subject,
             EventId::default(),
             Some(first),
+            seat,
         )
-        .await?
+        .await?;
+        let kept = serde_json::to_vec(&accepted).unwrap_or_default();
+        stream.extensions_mut().insert(InPlace(kept));
+        stream
     } else {
-        let accepted = Accepted {
-            id,
-            conversation_id: ask.conversation_id,
-            state: "queued",
-            events: format!("{location}/events"),
-        };
         (StatusCode::ACCEPTED, Json(accepted)).into_response()
     };
     if let Ok(location) = location.parse() {
@@ -163,7 +169,21 @@ pub(crate) async fn ask(
     Ok(response)
 }
 
-fn wants_stream(headers: &HeaderMap) -> bool {
+/// A place for the stream, taken before anything is written, if a stream is wanted.
+pub(crate) struct Listener(Option<Seat>);
+
+impl FromRequestParts<AppState> for Listener {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
+        if !wants_stream(&parts.headers) {
+            return Ok(Self(None));
+        }
+        Ok(Self(Some(Seat::from_request_parts(parts, state).await?)))
+    }
+}
+
+pub(crate) fn wants_stream(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::ACCEPT)
         .iter()
@@ -194,6 +214,9 @@ pub(crate) struct QuestionView {
     /// The FAQ that is the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     faq: Option<FaqUsed>,
+    /// `budget_exhausted`: the generator was not asked, since the tenant's tokens are used up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
     /// A document that it was made from was deleted or replaced since.
     outdated: Option<bool>,
     filter: Option<Value>,
@@ -231,6 +254,7 @@ pub(crate) async fn show(
         cached: question.cached,
         abstained: question.abstained,
         faq: question.faq.map(|faq| faq.0),
+        notice: question.notice,
         outdated: question.outdated,
         filter: question.filter,
         conversation_id: question.conversation,

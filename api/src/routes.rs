@@ -6,12 +6,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     auth::Need,
-    collections, conversations, documents, error, faqs, feedback, health, imports, jobs, keys,
-    listing, observe, page, questions, search,
+    collections, conversations, documents, error, etag, faqs, feedback, health, imports, jobs,
+    keys, limits, listing, observe, overload, page, questions, search,
     state::AppState,
     streams,
     table::{self, Route, delete, get, patch, post, put},
-    tenants, unanswered, upload, webhooks,
+    tenants, unanswered, upload, usage, webhooks,
 };
 
 const OPEN: Need = Need::Nothing;
@@ -82,6 +82,7 @@ pub(crate) fn table() -> Vec<Route> {
         get("/api/v1/webhooks/{id}/deliveries", ADMIN, webhooks::deliveries),
 
         get("/api/v1/me", SIGNED_IN, keys::me),
+        get("/api/v1/usage", SIGNED_IN, usage::show),
         get("/api/v1/keys", ADMIN, keys::list),
         post("/api/v1/keys", ADMIN, keys::create),
         delete("/api/v1/keys/{id}", ADMIN, keys::revoke),
@@ -100,6 +101,13 @@ pub(crate) fn table() -> Vec<Route> {
 pub(crate) fn router(state: AppState) -> Router {
     table::router(&state, table())
         .fallback(error::no_such_route)
+        .layer(middleware::from_fn(etag::tag))
+        .layer(middleware::from_fn_with_state(state.clone(), limits::watch))
+        .layer(middleware::from_fn(overload::refuse_encoded))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            overload::shed,
+        ))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(middleware::from_fn(observe::observe))
         .with_state(state)

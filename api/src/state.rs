@@ -25,7 +25,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
-use crate::{auth::Uses, config::ApiSettings};
+use crate::{
+    auth::Uses,
+    config::ApiSettings,
+    limits::{Limiter, Seats},
+    overload::Places,
+};
 
 #[derive(Clone)]
 pub struct AppState {
@@ -39,6 +44,9 @@ pub struct AppState {
     pub(crate) limits: Limits,
     pub(crate) stream_permits: Arc<Semaphore>,
     pub(crate) uses: Uses,
+    pub(crate) seats: Seats,
+    pub(crate) places: Places,
+    pub(crate) limiter: Arc<Limiter>,
     pub(crate) prometheus: Option<PrometheusHandle>,
     pub(crate) stop: CancellationToken,
 }
@@ -65,6 +73,13 @@ impl AppState {
             limits: store_settings.into(),
             stream_permits: Arc::new(crate::stream_permits(&settings)),
             uses: Uses::default(),
+            seats: Seats::default(),
+            places: Places::new(&settings.http),
+            limiter: Arc::new(Limiter::new(
+                redis.clone(),
+                &store_settings.redis_prefix,
+                &settings.limits,
+            )),
             settings: Arc::new(settings),
             store_settings: Arc::new(store_settings.clone()),
             pool,

@@ -30,6 +30,7 @@ use lectern_shared::{
         work,
     },
 };
+use rand::Rng;
 use serde::Serialize;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -39,6 +40,7 @@ use crate::{
     auth::Caller,
     error::{ApiError, Result},
     extract::Path,
+    limits::Seat,
     state::AppState,
 };
 
@@ -48,6 +50,7 @@ pub(crate) async fn document(
     caller: Caller,
     Path(id): Path<DocumentId>,
     headers: HeaderMap,
+    seat: Seat,
 ) -> Result<Response> {
     documents::find(&state.pool, &caller.reach, id)
         .await?
@@ -58,6 +61,7 @@ pub(crate) async fn document(
         Subject::Document(id),
         last_event_id(&headers),
         None,
+        seat,
     )
     .await
 }
@@ -68,6 +72,18 @@ pub(crate) async fn question(
     caller: Caller,
     Path(id): Path<QuestionId>,
     headers: HeaderMap,
+    seat: Seat,
+) -> Result<Response> {
+    of_question(state, caller, id, last_event_id(&headers), seat).await
+}
+
+/// The stream of a question that was asked before.
+pub(crate) async fn of_question(
+    state: AppState,
+    caller: Caller,
+    id: QuestionId,
+    after: EventId,
+    seat: Seat,
 ) -> Result<Response> {
     let question = questions::find(&state.pool, &caller.reach, id)
         .await?
@@ -76,7 +92,7 @@ pub(crate) async fn question(
         id,
         background: question.background,
     };
-    follow(state, caller.reach, subject, last_event_id(&headers), None).await
+    follow(state, caller.reach, subject, after, None, seat).await
 }
 
 /// An id that we never gave out means the same as none: the stream starts from the beginning.
@@ -115,6 +131,10 @@ impl Subject {
 const LOOK_FIRST: Duration = Duration::from_secs(1);
 const LOOK_LONGEST: Duration = Duration::from_secs(15);
 
+/// When readers come back whose stream ends since this process does.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_LAST: Duration = Duration::from_secs(2);
+
 /// Streams a subject's events after `after` until its end. `first` goes before them.
 pub(crate) async fn follow(
     state: AppState,
@@ -122,16 +142,12 @@ pub(crate) async fn follow(
     subject: Subject,
     after: EventId,
     first: Option<Status>,
+    seat: Seat,
 ) -> Result<Response> {
-    let permit = state
-        .stream_permits
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| ApiError::TooManyStreams)?;
     let mut subscription = state.hub.attach(subject.uuid(), after).await?;
     let mut reader = Reader::new(state.clone(), reach.tenant, subject);
     let events = stream! {
-        let _permit = permit;
+        let _seat = seat;
         if let Some(status) = first {
             yield sse(name::STATUS, &status);
         }
@@ -147,6 +163,9 @@ pub(crate) async fn follow(
                 () = state.stop.cancelled() => {
                     // The reader comes back, here or elsewhere, with the id of the last event that it got.
                     reader.disarm();
+                    // Not all at once: where they go has to take them all.
+                    let pause = rand::rng().random_range(RETRY_FIRST..=RETRY_LAST);
+                    yield Ok(SseEvent::default().retry(pause));
                     break;
                 }
                 item = next(&mut subscription) => {
@@ -326,6 +345,7 @@ impl Story {
             cited,
             abstained: question.abstained.unwrap_or_default(),
             faq: question.faq.map(|faq| faq.0),
+            notice: question.notice,
         };
         events.push(sse(name::DONE, &done));
         events

@@ -2,7 +2,7 @@
 //!
 //! A row can't be written without saying what it needs, and its key is looked at before anything else of a request.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, convert::Infallible};
 
 use axum::{
     Router,
@@ -14,11 +14,15 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 
+use tower::util::option_layer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+
 use crate::{
     auth::{self, Need},
+    cors,
     error::{self, ApiError, Result},
+    idempotency,
     state::AppState,
-    widgets,
 };
 
 /// How long a request may take, and how much it may send.
@@ -26,7 +30,7 @@ use crate::{
 enum Pace {
     /// `LECTERN_REQUEST_TIMEOUT_SECONDS` and `LECTERN_BODY_BYTES_MAX`.
     Quick,
-    /// As long as there is something to say.
+    /// The same, but for the answer, which goes on as long as there is something to say.
     Streaming,
     /// As much as the handler counts.
     Upload,
@@ -89,22 +93,38 @@ pub(crate) fn router(state: &AppState, table: Vec<Route>) -> Router<AppState> {
     let (shared, own): (Vec<_>, Vec<_>) = table
         .into_iter()
         .partition(|route| for_widgets.contains(route.path));
-    let methods = shared.iter().map(|route| route.method.clone()).collect();
+    let for_shared = cors::named_or_of_widgets(state, methods(&shared));
+    let for_own = cors::named(&state.settings.http, methods(&own));
     rows(state, shared)
-        .layer(widgets::cross_origin(state, methods))
-        .merge(rows(state, own))
+        .layer(for_shared)
+        .merge(rows(state, own).layer(option_layer(for_own)))
+}
+
+fn methods(table: &[Route]) -> Vec<Method> {
+    let methods: HashSet<_> = table.iter().map(|route| route.method.clone()).collect();
+    methods.into_iter().collect()
 }
 
 fn rows(state: &AppState, table: Vec<Route>) -> Router<AppState> {
-    let body_bytes_max = state.settings.body_bytes_max;
     let router = table.into_iter().fold(Router::new(), |router, route| {
-        let body_limit = match route.pace {
-            Pace::Quick | Pace::Streaming => DefaultBodyLimit::max(body_bytes_max),
-            Pace::Upload => DefaultBodyLimit::disable(),
+        let handler = match route.pace {
+            // Before the handler, and behind what limits the body that it reads.
+            Pace::Quick | Pace::Streaming => route
+                .handler
+                .layer::<_, Infallible>(middleware::from_fn_with_state(
+                    state.clone(),
+                    idempotency::apply,
+                ))
+                .layer::<_, Infallible>(RequestBodyTimeoutLayer::new(
+                    state.settings.upload_pause_max(),
+                ))
+                .layer(DefaultBodyLimit::max(state.settings.body_bytes_max)),
+            Pace::Upload => route.handler.layer(DefaultBodyLimit::disable()),
         };
         let admit = middleware::from_fn_with_state((state.clone(), route.need), auth::admit);
-        let mut handler = route.handler.layer(body_limit).layer(admit);
-        if route.pace == Pace::Quick {
+        let mut handler = handler.layer(admit);
+        // Of a stream until the head of the response: it may itself take as long as it likes.
+        if route.pace != Pace::Upload {
             handler = handler.layer(middleware::from_fn_with_state(state.clone(), limit_time));
         }
         router.route(route.path, handler)

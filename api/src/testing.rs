@@ -1,19 +1,21 @@
 //! The API in the caller's own process, on a port of its own, for tests and benchmarks.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::OnceLock};
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use lectern_shared::{
     config::StoreSettings,
     ids::TenantId,
     keys::{Key, Kind, Scope},
+    metrics,
     store::{
         keys::{self, NewKey},
         tenants,
     },
     testing::Place,
 };
+use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -38,8 +40,13 @@ pub fn settings(arguments: &[&str]) -> ServeSettings {
         "--database-url=unused",
         "--redis-url=unused",
         "--blobs=unused",
+        // Tests and benchmarks ask as often as they can.
+        "--rate-limits=false",
     ];
-    let cli = Cli::try_parse_from(fixed.iter().chain(arguments));
+    let command = Cli::command().args_override_self(true);
+    let cli = command
+        .try_get_matches_from(fixed.iter().chain(arguments))
+        .and_then(|matches| Cli::from_arg_matches(&matches));
     match cli.expect("arguments of `serve`").command {
         Command::Serve(settings) => *settings,
         _ => unreachable!("it is `serve`"),
@@ -127,9 +134,12 @@ pub async fn start_at(
     store: &StoreSettings,
     pool: &PgPool,
 ) -> Result<Running> {
+    // One for all of the process: a second recorder can't be installed.
+    static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     keys::ensure_development_key(pool).await?;
     let stop = CancellationToken::new();
-    let state = AppState::connect(settings.api, store, None, stop.clone()).await?;
+    let prometheus = METRICS.get_or_init(|| metrics::install().ok()).clone();
+    let state = AppState::connect(settings.api, store, prometheus, stop.clone()).await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     tokio::spawn(crate::serve(listener, state, stop.clone()));

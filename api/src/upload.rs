@@ -17,6 +17,7 @@ use lectern_shared::{
     metrics, names,
     store::{
         self, StoreError,
+        quotas::{self, Quota},
         versions::{self, Added, NewFile, Place, Target},
     },
 };
@@ -30,6 +31,7 @@ use crate::{
     error::{ApiError, Result},
     extract::{Path, Query},
     fields::Fields,
+    idempotency::{self, Outcome, Word},
     observe::RequestId,
     state::AppState,
 };
@@ -73,10 +75,24 @@ pub(crate) async fn upload(
     State(state): State<AppState>,
     caller: Caller,
     RequestId(request): RequestId,
+    word: Word,
     Query(query): Query<UploadQuery>,
     form: Form,
 ) -> Result<Response> {
     let upload = read(&state, &caller, form, query.into(), Purpose::Document).await?;
+    upload
+        .once(&state, word, |state, upload| {
+            Box::pin(async move { add(&state, &caller, &request, &upload).await })
+        })
+        .await
+}
+
+async fn add(
+    state: &AppState,
+    caller: &Caller,
+    request: &str,
+    upload: &Upload,
+) -> Result<Response> {
     let collection = upload.collection.ok_or(ApiError::NotFound("collection"))?;
     let place = Place {
         collection,
@@ -90,11 +106,11 @@ pub(crate) async fn upload(
         &place,
         &file,
         facts,
-        Some(&request),
+        Some(request),
         &state.limits,
     );
-    let added = upload.kept(&state, added.await).await?;
-    answer(&state, &caller, &upload, added).await
+    let added = upload.kept(state, added.await).await?;
+    answer(state, caller, upload, added).await
 }
 
 #[derive(Deserialize)]
@@ -220,9 +236,58 @@ impl Upload {
         }
     }
 
+    /// Does with it what it was sent for; or, if that was done with the same one before, lets it go.
+    pub(crate) async fn once<W>(
+        self,
+        state: &AppState,
+        word: Word,
+        work: impl FnOnce(AppState, Self) -> W,
+    ) -> Result<Response>
+    where
+        W: Future<Output = Result<Response>> + Send + 'static,
+    {
+        let (key, sha256) = (self.blob_key.clone(), self.fingerprint());
+        let work = work(state.clone(), self);
+        let done = idempotency::once(state, word, sha256, async move {
+            work.await.unwrap_or_else(IntoResponse::into_response)
+        });
+        match done.await {
+            Ok(Outcome::Done(response)) => Ok(response),
+            Ok(Outcome::Again(answer)) => {
+                discard(state, &key).await;
+                Ok(idempotency::repeat(&answer))
+            }
+            Err(refused @ (ApiError::IdempotencyBusy | ApiError::IdempotencyOther)) => {
+                discard(state, &key).await;
+                Err(refused)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What makes it another upload: not how the form is cut, which clients choose anew each time.
+    fn fingerprint(&self) -> Vec<u8> {
+        let Fields { facts, force, .. } = &self.fields;
+        let metadata = facts.metadata.as_ref().map(ToString::to_string);
+        let collection = self.collection.map(|collection| collection.to_string());
+        let said = |text: &Option<String>| text.clone().unwrap_or_default().into_bytes();
+        idempotency::fingerprint([
+            self.name.as_bytes(),
+            &self.received.sha256,
+            &said(&collection),
+            &said(&facts.title),
+            &said(&facts.source_url),
+            &said(&metadata),
+            &[u8::from(*force)],
+        ])
+    }
+
     /// Deletes the file if it was refused. When the database fails it stays: the rows may be written for all we know.
     pub(crate) async fn kept<T>(&self, state: &AppState, result: store::Result<T>) -> Result<T> {
-        if matches!(result, Err(StoreError::QueueFull)) {
+        if matches!(
+            result,
+            Err(StoreError::QueueFull | StoreError::QuotaExceeded(_))
+        ) {
             discard(state, &self.blob_key).await;
         }
         Ok(result?)
@@ -237,6 +302,12 @@ pub(crate) async fn read(
     mut fields: Fields,
     purpose: Purpose,
 ) -> Result<Upload> {
+    let files = [Quota::Documents, Quota::Bytes];
+    let quotas = &state.limits.quotas;
+    // Before the file is received: it would be for nothing.
+    if let Some(exceeded) = quotas::used_up(&state.pool, caller.tenant, &files, quotas).await? {
+        return Err(StoreError::QuotaExceeded(exceeded).into());
+    }
     let mut form = form.map_err(|rejection| {
         ApiError::Invalid(format!(
             "{}. Send a form with the field `file`: curl -F file=@your.pdf",

@@ -4,21 +4,15 @@
 //! What a visitor has asked is found by its id, which nobody guesses, and by the visitor's own secret if the page sends
 //! one.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderName, Method, header};
-use lectern_shared::{
-    keys::patterns,
-    store::keys::{self, Access},
-};
+use axum::http::{HeaderMap, HeaderName, header};
+use lectern_shared::{keys::patterns, store::keys::Access};
 use sha2::{Digest, Sha256};
-use tower_http::cors::{AllowOrigin, CorsLayer};
-use tracing::warn;
 
 use crate::{
     auth::Need,
     error::{ApiError, Result},
-    state::AppState,
 };
 
 /// A widget's key is used by the pages that it names, for what widgets do.
@@ -63,7 +57,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 /// What the visitor of a page calls itself, so that others can't read its questions although they know their ids.
-static VISITOR: HeaderName = HeaderName::from_static("lectern-visitor");
+pub(crate) static VISITOR: HeaderName = HeaderName::from_static("lectern-visitor");
 
 /// 128 bits in base64 are 22 characters.
 const VISITOR_CHARS: std::ops::RangeInclusive<usize> = 22..=128;
@@ -83,41 +77,4 @@ pub(crate) fn visitor(headers: &HeaderMap) -> Result<Option<Arc<[u8]>>> {
         ));
     }
     Ok(Some(Arc::from(Sha256::digest(value).to_vec())))
-}
-
-/// Browsers ask again after so long.
-const PREFLIGHT_KEPT: Duration = Duration::from_secs(600);
-
-/// Lets the pages that some widget's key names send requests and read the answers.
-///
-/// A preflight comes without the key, so it is answered for all of these, and the key decides about the request itself.
-/// Cookies are never allowed: the key alone says who asks.
-pub(crate) fn cross_origin(state: &AppState, methods: Vec<Method>) -> CorsLayer {
-    let pool = state.pool.clone();
-    let is_named = AllowOrigin::async_predicate(move |origin, _| async move {
-        let patterns = patterns(origin.to_str().unwrap_or_default());
-        if patterns.is_empty() {
-            return false;
-        }
-        let named = keys::is_widget_origin(&pool, &patterns).await;
-        named.unwrap_or_else(|error| {
-            warn!(%error, "origins of widgets can't be read");
-            false
-        })
-    });
-    CorsLayer::new()
-        .allow_origin(is_named)
-        .allow_methods(methods)
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            HeaderName::from_static("last-event-id"),
-            VISITOR.clone(),
-        ])
-        .expose_headers([
-            header::LOCATION,
-            header::RETRY_AFTER,
-            HeaderName::from_static("x-request-id"),
-        ])
-        .max_age(PREFLIGHT_KEPT)
 }

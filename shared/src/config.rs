@@ -3,7 +3,7 @@
 //! `clap` is the one reader: it gives the help text, the parsing and, through its introspection,
 //! the list that `.env.example` is checked against.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{ArgAction, Args, Command};
 
@@ -52,6 +52,85 @@ pub struct StoreSettings {
     /// whoever has a key can then make workers send requests into your network
     #[arg(long, env = "LECTERN_WEBHOOK_ALLOW_PRIVATE", default_value_t = false, action = ArgAction::Set)]
     pub webhook_allow_private: bool,
+    #[command(flatten)]
+    pub quotas: Quotas,
+}
+
+/// What tenants may use that have no quotas of their own.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Quotas {
+    /// Files that a tenant may upload in a day, documents and versions together: a number, or `unlimited`.
+    /// Days and months are those of UTC
+    #[arg(
+        long,
+        env = "LECTERN_QUOTA_DOCUMENTS_PER_DAY",
+        default_value = "unlimited"
+    )]
+    pub quota_documents_per_day: Allowed,
+    /// Files that a tenant may upload in a month
+    #[arg(
+        long,
+        env = "LECTERN_QUOTA_DOCUMENTS_PER_MONTH",
+        default_value = "unlimited"
+    )]
+    pub quota_documents_per_month: Allowed,
+    /// Bytes of files that a tenant may upload in a day
+    #[arg(long, env = "LECTERN_QUOTA_BYTES_PER_DAY", default_value = "unlimited")]
+    pub quota_bytes_per_day: Allowed,
+    /// Bytes of files that a tenant may upload in a month
+    #[arg(
+        long,
+        env = "LECTERN_QUOTA_BYTES_PER_MONTH",
+        default_value = "unlimited"
+    )]
+    pub quota_bytes_per_month: Allowed,
+    /// Questions that a tenant may ask in a day
+    #[arg(
+        long,
+        env = "LECTERN_QUOTA_QUESTIONS_PER_DAY",
+        default_value = "unlimited"
+    )]
+    pub quota_questions_per_day: Allowed,
+    /// Questions that a tenant may ask in a month
+    #[arg(
+        long,
+        env = "LECTERN_QUOTA_QUESTIONS_PER_MONTH",
+        default_value = "unlimited"
+    )]
+    pub quota_questions_per_month: Allowed,
+    /// Tokens that the generator `openai` may take for a tenant in a day, prompts and answers together; then answers
+    /// come from FAQs, from the cache, or as quotes, and say so
+    #[arg(
+        long,
+        env = "LECTERN_QUOTA_TOKENS_PER_DAY",
+        default_value = "unlimited"
+    )]
+    pub quota_tokens_per_day: Allowed,
+    /// Tokens that it may take for a tenant in a month
+    #[arg(
+        long,
+        env = "LECTERN_QUOTA_TOKENS_PER_MONTH",
+        default_value = "unlimited"
+    )]
+    pub quota_tokens_per_month: Allowed,
+}
+
+/// A number, or any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowed(pub Option<i64>);
+
+impl FromStr for Allowed {
+    type Err = String;
+
+    fn from_str(raw: &str) -> Result<Self, String> {
+        if raw == "unlimited" {
+            return Ok(Self(None));
+        }
+        let number = raw.parse::<i64>().ok().filter(|number| *number >= 0);
+        number
+            .map(|number| Self(Some(number)))
+            .ok_or_else(|| format!("`{raw}` is no quota: write a number, or unlimited"))
+    }
 }
 
 /// How the process speaks of itself.

@@ -31,6 +31,13 @@ macro_rules! describe {
 metrics! {
     counter Count HTTP_REQUESTS = "lectern_http_requests_total": "Requests by method, route and status";
     histogram Seconds HTTP_DURATION = "lectern_http_request_duration_seconds": "From a request to the head of its response, by route";
+    counter Count RATE_LIMITED = "lectern_rate_limited_total": "Requests refused for coming too often, by limit";
+    counter Count LIMITS_UNAVAILABLE = "lectern_limits_unavailable_total": "Requests that a limit could not count since Redis was away, by limit and outcome: open (let through) or closed (refused)";
+    counter Count QUOTA_EXCEEDED = "lectern_quota_exceeded_total": "Refusals, and answers without the generator, since a quota was used up, by quota and period";
+    counter Count REQUESTS_SHED = "lectern_requests_shed_total": "Requests refused since the API had as many as it can hold, by what: connections, requests, uploads or streams";
+    gauge Count CONNECTIONS_OPEN = "lectern_connections_open": "Open connections to the API";
+    counter Count IDEMPOTENT_REQUESTS = "lectern_idempotent_requests_total": "Requests with an Idempotency-Key, by outcome: first, replayed, busy or other";
+    counter Count NOT_MODIFIED = "lectern_not_modified_total": "Responses that clients had already (304), by route";
     gauge Count STREAMS_OPEN = "lectern_streams_open": "Open event streams, by subject";
     counter Bytes UPLOAD_BYTES = "lectern_upload_bytes_total": "Bytes of accepted uploads";
     counter Count WAKE_UPS_FAILED = "lectern_wake_ups_failed_total": "Wake-ups that Redis did not take; the sweep sends them again, by queue";

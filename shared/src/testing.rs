@@ -8,7 +8,10 @@ use sqlx::{Connection, PgConnection, PgPool};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::{config::StoreSettings, store};
+use crate::{
+    config::{Quotas, StoreSettings},
+    store,
+};
 
 /// Where the tests' servers are; `make test` sets it.
 #[derive(Parser, Debug)]
@@ -150,6 +153,7 @@ pub fn settings(
         job_attempts_max: 4,
         webhook_allow_http: false,
         webhook_allow_private: false,
+        quotas: Quotas::default(),
     }
 }
 

@@ -11,7 +11,7 @@ use lectern_shared::{
     failure::Failure,
     jobs::Queue,
     metrics,
-    store::{StoreError, cache, faqs, jobs, models, workers},
+    store::{StoreError, cache, faqs, idempotency, jobs, models, workers},
 };
 use rand::Rng;
 use tokio_util::sync::CancellationToken;
@@ -98,6 +98,7 @@ async fn tidy(context: &Context) -> Result<(), StoreError> {
     jobs::forget_finished(&context.pool, context.settings.worker.jobs_kept()).await?;
     upkeep::request_stale(context).await?;
     cache::forget(&context.pool, &context.settings.cache.rules()).await?;
+    idempotency::forget(&context.pool).await?;
     faqs::enqueue_missing(&context.pool, &context.limits).await?;
     let depths = jobs::depths(&context.pool).await?;
     for queue in Queue::ALL {

@@ -6,8 +6,12 @@ mod access;
 mod answers;
 mod commands;
 mod conversations;
+mod http;
+mod idempotency;
 mod keys;
 mod lifecycle;
+mod limits;
+mod quotas;
 mod widgets;
 
 use std::net::SocketAddr;

@@ -207,6 +207,10 @@ pub struct AnswerDone {
     /// The FAQ that is the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faq: Option<FaqUsed>,
+    /// What readers should know besides: `budget_exhausted`, when the generator was not asked since the tenant's
+    /// tokens are used up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
 }
 
 /// The FAQ that an answer is, as it was then.

@@ -104,6 +104,7 @@ pub struct StoredFile {
     pub name: String,
     pub media_type: String,
     pub bytes: i64,
+    pub sha256: Vec<u8>,
     pub blob_key: String,
 }
 
@@ -114,7 +115,7 @@ pub struct StoredFile {
 pub async fn file(pool: &PgPool, reach: &Reach, id: DocumentId) -> Result<Option<StoredFile>> {
     Ok(sqlx::query_as!(
         StoredFile,
-        "select name, media_type, bytes, blob_key
+        "select name, media_type, bytes, sha256, blob_key
          from documents document
          join versions stored on stored.document_id = document.id
              and stored.number = case when document.version > 0 then document.version else document.wanted end
@@ -137,7 +138,7 @@ pub struct Changes {
     pub metadata: Option<Value>,
 }
 
-/// Changes what is said of a document. False: there is no such document.
+/// Changes what is said of a document. False: there is no such document, or it has changed since it was `unchanged_since`.
 ///
 /// # Errors
 /// When the database fails.
@@ -146,6 +147,7 @@ pub async fn change(
     reach: &Reach,
     id: DocumentId,
     changes: &Changes,
+    unchanged_since: Option<DateTime<Utc>>,
 ) -> Result<bool> {
     let (title, source_url) = (changes.title.as_ref(), changes.source_url.as_ref());
     let changed = sqlx::query!(
@@ -155,7 +157,8 @@ pub async fn change(
              title_given = case when $4 then $5::text is not null else title_given end,
              source_url = case when $6 then $7 else source_url end,
              metadata = coalesce($8, metadata), updated_at = now()
-         where id = $1 and tenant_id = $2 and ($9::uuid[] is null or collection_id = any($9))",
+         where id = $1 and tenant_id = $2 and ($9::uuid[] is null or collection_id = any($9))
+           and updated_at = coalesce($10, updated_at)",
         id.0,
         reach.tenant.0,
         changes.name,
@@ -165,6 +168,7 @@ pub async fn change(
         source_url.and_then(Option::as_deref),
         changes.metadata,
         reach.collections(),
+        unchanged_since,
     )
     .execute(pool)
     .await?;

@@ -136,10 +136,11 @@ pub enum Skip {
     Damaged,
     UnknownCompression,
     NotAFile,
+    QuotaExceeded,
 }
 
 impl Skip {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Empty,
         Self::TooLarge,
         Self::UnsupportedType,
@@ -147,6 +148,7 @@ impl Skip {
         Self::Damaged,
         Self::UnknownCompression,
         Self::NotAFile,
+        Self::QuotaExceeded,
     ];
 
     /// Part of the API, never renamed.
@@ -160,6 +162,7 @@ impl Skip {
             Self::Damaged => "damaged",
             Self::UnknownCompression => "unknown_compression",
             Self::NotAFile => "not_a_file",
+            Self::QuotaExceeded => "quota_exceeded",
         }
     }
 
@@ -181,6 +184,9 @@ impl Skip {
             }
             Self::NotAFile => {
                 "This is a link, or something else than a file. Pack what it points to."
+            }
+            Self::QuotaExceeded => {
+                "There is no room for it in your quotas (GET /api/v1/usage). Upload it when there is again."
             }
         }
     }

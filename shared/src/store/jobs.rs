@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{Result, StoreError};
 use crate::{
+    config::Quotas,
     failure::Failure,
     ids::{JobId, TenantId},
     jobs::{Kind, Queue},
@@ -24,6 +25,8 @@ pub struct Limits {
     /// Jobs that wait per queue and tenant, at the most.
     pub queue_tenant_max: u32,
     pub attempts_max: u32,
+    /// What tenants may use that have no quotas of their own.
+    pub quotas: Quotas,
 }
 
 impl From<&crate::config::StoreSettings> for Limits {
@@ -33,6 +36,7 @@ impl From<&crate::config::StoreSettings> for Limits {
             dispatch_tenant_max: settings.dispatch_tenant_max,
             queue_tenant_max: settings.queue_tenant_max,
             attempts_max: settings.job_attempts_max,
+            quotas: settings.quotas,
         }
     }
 }

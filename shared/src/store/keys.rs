@@ -30,6 +30,17 @@ pub struct Access {
     pub suspended: bool,
     /// Its use was noted within the last minute.
     pub noted: bool,
+    /// In place of the settings' limits.
+    pub limits: OwnLimits,
+}
+
+/// What a key's row says of limits; `None`: what the settings say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnLimits {
+    pub requests_per_minute: Option<i32>,
+    pub asks_per_minute: Option<i32>,
+    pub uploads_per_minute: Option<i32>,
+    pub streams_max: Option<i32>,
 }
 
 /// What a key allows, unless it is unknown, revoked or expired.
@@ -42,7 +53,8 @@ pub async fn find(pool: &PgPool, key: &Key) -> Result<Option<Access>> {
     let row = sqlx::query!(
         r#"select key.id as "id: ApiKeyId", tenant_id as "tenant: TenantId", development, kind, scopes, collections,
                origins, tenant.suspended_at is not null as "suspended!",
-               coalesce(last_used_at > now() - interval '1 minute', false) as "noted!"
+               coalesce(last_used_at > now() - interval '1 minute', false) as "noted!",
+               requests_per_minute, asks_per_minute, uploads_per_minute, streams_max
            from api_keys key
            join tenants tenant on tenant.id = key.tenant_id
            where hash = $1 and revoked_at is null and (expires_at is null or expires_at > now())"#,
@@ -61,6 +73,12 @@ pub async fn find(pool: &PgPool, key: &Key) -> Result<Option<Access>> {
         origins: row.origins,
         suspended: row.suspended,
         noted: row.noted,
+        limits: OwnLimits {
+            requests_per_minute: row.requests_per_minute,
+            asks_per_minute: row.asks_per_minute,
+            uploads_per_minute: row.uploads_per_minute,
+            streams_max: row.streams_max,
+        },
     }))
 }
 

@@ -157,7 +157,7 @@ pub async fn list(
         // The tenant, for the index.
         query
             .push(" and newest.tenant_id = ")
-            .push_bind(tenant.0)
+            .push_bind(reach.tenant.0)
             .push(" and newest.sha256 = ")
             .push_bind(sha256);
     }

@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod documents;
 pub mod faqs;
 pub mod feedback;
+pub mod idempotency;
 pub mod imports;
 pub mod index;
 pub mod jobs;
@@ -16,6 +17,7 @@ pub mod lexicon;
 pub mod listing;
 pub mod models;
 pub mod questions;
+pub mod quotas;
 pub mod reach;
 pub mod reindex;
 pub mod removals;
@@ -50,6 +52,8 @@ pub enum StoreError {
     Migration(#[from] sqlx::migrate::MigrateError),
     #[error("the tenant's queue is full")]
     QueueFull,
+    #[error("the quota of {} per {} is used up", .0.quota, .0.period)]
+    QuotaExceeded(quotas::Exceeded),
     #[error("the conversation has as many turns as it may have")]
     ConversationFull,
     #[error("unreadable row: {0}")]

@@ -10,6 +10,7 @@ use super::{
     chunks::Span,
     conversations, faqs,
     jobs::{self, Claimed, Enqueued, Limits, NewJob},
+    quotas::{self, Quota},
     reach::{Asker, Reach},
     unanswered::{self, NewUnanswered},
 };
@@ -102,6 +103,10 @@ pub async fn create(
         request_id,
     };
     let enqueued = jobs::enqueue(&mut tx, &job, limits).await?;
+    if question.mode == Mode::Answer {
+        let amounts = [(Quota::Questions, 1)];
+        quotas::take(&mut tx, question.tenant, &amounts, &limits.quotas).await?;
+    }
     tx.commit().await?;
     Ok(enqueued)
 }
@@ -167,6 +172,10 @@ pub struct NewAnswer<'a> {
     pub signals: Option<Value>,
     /// What produced it.
     pub settings: &'a Value,
+    /// What readers are told beside it: a code.
+    pub notice: Option<&'a str>,
+    /// Tokens that a generator's server took for it.
+    pub tokens: i64,
     /// For it to be given again.
     pub cache: Option<NewEntry<'a>>,
     /// For the list of questions that weren't answered.
@@ -201,8 +210,8 @@ pub async fn complete(
     if let Some(answer) = answer {
         sqlx::query!(
             "insert into answers (question_id, tenant_id, text, generator, usage, timings, confidence, language,
-                 abstained, faq, signals, settings)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                 abstained, faq, signals, settings, notice)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             job.subject,
             job.tenant.0,
             answer.text,
@@ -215,6 +224,7 @@ pub async fn complete(
             answer.faq.map(Json) as _,
             answer.signals,
             answer.settings,
+            answer.notice,
         )
         .execute(&mut *tx)
         .await?;
@@ -266,6 +276,9 @@ pub async fn complete(
     if let Some(asked) = answer.and_then(|answer| answer.unanswered.as_ref()) {
         unanswered::file(&mut tx, job.subject, asked).await?;
     }
+    if let Some(answer) = answer.filter(|answer| answer.tokens > 0) {
+        quotas::note(&mut tx, job.tenant, Quota::Tokens, answer.tokens).await?;
+    }
     tx.commit().await?;
     Ok(true)
 }
@@ -305,6 +318,7 @@ pub struct Question {
     pub cached: Option<bool>,
     pub outdated: Option<bool>,
     pub abstained: Option<bool>,
+    pub notice: Option<String>,
     pub faq: Option<Json<FaqUsed>>,
     pub filter: Option<Value>,
     pub conversation: Option<ConversationId>,
@@ -320,7 +334,7 @@ pub async fn find(pool: &PgPool, reach: &Reach, id: QuestionId) -> Result<Option
         r#"select question.id as "id: QuestionId", collection.name as collection, question.text, state, background,
                failure, question.created_at, finished_at, answer.text as "answer?", generator as "generator?",
                usage as "usage?", timings as "timings?", confidence, language, cached as "cached?",
-               outdated as "outdated?", abstained as "abstained?", faq as "faq?: Json<FaqUsed>", filter,
+               outdated as "outdated?", abstained as "abstained?", notice, faq as "faq?: Json<FaqUsed>", filter,
                conversation_id as "conversation: ConversationId", turn, standalone_question
            from questions question
            join collections collection on collection.id = question.collection_id

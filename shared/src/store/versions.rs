@@ -10,6 +10,7 @@ use super::{
     Result,
     documents::Password,
     jobs::{self, Enqueued, Limits, NewJob},
+    quotas::{self, Quota},
     reach::Reach,
     removals,
 };
@@ -134,6 +135,7 @@ pub(super) async fn add_in(
     if let Some(id) = known
         && let Some(made) = make(tx, id, Some(file), facts, request_id, limits).await?
     {
+        count(tx, file, limits).await?;
         return Ok(Added::Made(made));
     }
     let id = DocumentId::fresh();
@@ -154,6 +156,7 @@ pub(super) async fn add_in(
     let version = 1;
     insert(tx, id, version, file).await?;
     let job = enqueue(tx, file.tenant, id, request_id, limits).await?;
+    count(tx, file, limits).await?;
     Ok(Added::Made(Made {
         document: id,
         version,
@@ -245,6 +248,9 @@ pub async fn replace(
         return Ok(Some(Added::Duplicate(document)));
     }
     let made = make(&mut tx, document, Some(file), facts, request_id, limits).await?;
+    if made.is_some() {
+        count(&mut tx, file, limits).await?;
+    }
     tx.commit().await?;
     Ok(made.map(Added::Made))
 }
@@ -364,6 +370,12 @@ async fn make(
         job,
         superseded,
     }))
+}
+
+/// Towards the tenant's quotas. Reading a file anew is not counted: it was when it came.
+async fn count(tx: &mut PgConnection, file: &NewFile<'_>, limits: &Limits) -> Result<()> {
+    let amounts = [(Quota::Documents, 1), (Quota::Bytes, file.bytes)];
+    quotas::take(tx, file.tenant, &amounts, &limits.quotas).await
 }
 
 async fn insert(

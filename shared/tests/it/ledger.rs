@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lectern_shared::{
+    config::Quotas,
     ids::{DEFAULT_TENANT, JobId, TenantId},
     jobs::{Kind, Queue},
     store::StoreError,
@@ -19,6 +20,7 @@ fn limits() -> Limits {
         dispatch_tenant_max: 64,
         queue_tenant_max: 100,
         attempts_max: 2,
+        quotas: Quotas::default(),
     }
 }
 

@@ -107,6 +107,8 @@ pub(super) async fn give(
         faq: done.faq.as_ref(),
         signals: None,
         settings,
+        notice: None,
+        tokens: 0,
         cache: None,
         unanswered: None,
     };

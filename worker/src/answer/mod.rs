@@ -2,6 +2,7 @@
 
 mod abstention;
 mod before;
+mod budget;
 mod cache;
 mod citations;
 pub mod confidence;
@@ -60,12 +61,20 @@ pub(crate) async fn answer(
     let Some(mut question) = begin(context, job, report).await? else {
         return Ok(());
     };
-    rewrite::stand_alone(context, job, &mut question, report).await?;
+    let spent = budget::spent(context, question.tenant).await?;
+    let generator = match spent {
+        Some(_) => &Generator::Extractive,
+        None => &context.generator,
+    };
+    rewrite::stand_alone(context, generator, job, &mut question, report).await?;
 
-    let open = match before::look(context, job, &question, began, report).await? {
+    let mut open = match before::look(context, job, &question, began, report).await? {
         Before::Answered => return Ok(()),
         Before::Open(open) => *open,
     };
+    if spent.is_some() {
+        open.settings["generator"] = generator.name().into();
+    }
 
     report.stage("retrieving").await;
     let mut found = retrieve(context, &(&question).into(), Some(&open.asked)).await?;
@@ -77,19 +86,24 @@ pub(crate) async fn answer(
 
     report.stage("generating").await;
     let mut output = Output::new(report, found.passages.len());
+    let language = found.language.map(Language::code);
     let unsure = confidence < context.settings.confidence.confidence_min;
     let usage = if unsure {
         output.push(abstention(found.language)).await;
         Usage::default()
     } else {
-        context
-            .generator
+        if let Some(spent) = spent.as_ref().filter(|_| !found.passages.is_empty()) {
+            output.push(&budget::notice(spent, language)).await;
+        }
+        generator
             .generate(context, &question, &found, &mut output)
             .await?
     };
     let written = output.finish().await;
     // Generators say so themselves when they find nothing in what was found.
     let abstained = unsure || written.text == abstention(found.language);
+
+    let notice = (spent.is_some() && !abstained).then_some(budget::NOTICE);
 
     let since_begin = |at: Instant| at.duration_since(began).as_secs_f64() * 1000.0;
     let timings = Timings {
@@ -101,7 +115,8 @@ pub(crate) async fn answer(
         first_token_ms: since_begin(written.first_token_at.unwrap_or_else(Instant::now)),
         total_ms: since_begin(Instant::now()),
     };
-    let generator = context.generator.name();
+    let tokens = budget::tokens(generator, &usage);
+    let generator = generator.name();
     ::metrics::histogram!(metrics::FIRST_TOKEN, "generator" => generator)
         .record((timings.queued_ms + timings.first_token_ms) / 1000.0);
     ::metrics::counter!(metrics::ANSWER_TOKENS, "generator" => generator, "direction" => "in")
@@ -117,7 +132,7 @@ pub(crate) async fn answer(
         timings: json(&timings),
         confidence: Some(confidence),
         cached: false,
-        language: found.language.map(|language| language.code().to_owned()),
+        language: language.map(ToOwned::to_owned),
         cited: written
             .cited
             .iter()
@@ -125,8 +140,13 @@ pub(crate) async fn answer(
             .collect(),
         abstained,
         faq: None,
+        notice: notice.map(ToOwned::to_owned),
     };
-    let conditions = open.conditions.as_ref().filter(|_| !abstained);
+    // What is quoted for want of tokens is not given again when there are some.
+    let conditions = open
+        .conditions
+        .as_ref()
+        .filter(|_| !abstained && spent.is_none());
     let answer = NewAnswer {
         text: &written.text,
         generator,
@@ -138,6 +158,8 @@ pub(crate) async fn answer(
         faq: None,
         signals: Some(json(&signals)),
         settings: &open.settings,
+        notice,
+        tokens,
         cache: conditions
             .map(|conditions| conditions.entry(context, &question, &open.asked.embedding)),
         unanswered: if abstained {

@@ -119,7 +119,7 @@ impl OpenAi {
     }
 
     /// Says a follow-up question so that it stands alone.
-    pub(super) async fn rewrite(&self, user: &str) -> Result<String, Trouble> {
+    pub(super) async fn rewrite(&self, user: &str) -> Result<(String, Usage), Trouble> {
         let request = self.request(prompt::REWRITE, user, REWRITE_TOKENS_MAX)?;
         // Somebody waits for the answer: a server that can't say a line in a quarter of an answer's time is not waited for.
         let mut speech = self.begin(&request, self.limits.total / 4).await?;
@@ -127,7 +127,7 @@ impl OpenAi {
         while let Some(piece) = speech.next().await? {
             text.push_str(&piece);
         }
-        Ok(text)
+        Ok((text, speech.usage()))
     }
 
     /// An answer of which something is there to be shown.

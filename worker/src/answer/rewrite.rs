@@ -12,11 +12,12 @@ use lectern_shared::{
         conversations::{self, Turn},
         jobs::Claimed,
         questions::ForAnswer,
+        quotas,
     },
 };
 use tracing::warn;
 
-use super::{gate::is_follow_up, generate::Generator, prompt};
+use super::{budget, gate::is_follow_up, generate::Generator, prompt};
 use crate::{context::Context, error::JobError, report::Report};
 
 /// Earlier turns that are looked at; the budget of tokens cuts further.
@@ -28,6 +29,7 @@ const CHARS_MAX: usize = 600;
 /// Puts in the place of a follow-up's text what it means, writes that down and tells readers.
 pub(super) async fn stand_alone(
     context: &Context,
+    generator: &Generator,
     job: &Claimed,
     question: &mut ForAnswer,
     report: &mut Report,
@@ -40,7 +42,7 @@ pub(super) async fn stand_alone(
         return Ok(());
     }
     report.stage("rewriting").await;
-    let rewritten = rewrite(context, &question.text, &history).await?;
+    let rewritten = rewrite(context, generator, question, &history).await?;
     let how = if rewritten.is_some() {
         "rewritten"
     } else {
@@ -62,16 +64,26 @@ pub(super) async fn stand_alone(
 
 async fn rewrite(
     context: &Context,
-    question: &str,
+    generator: &Generator,
+    question: &ForAnswer,
     history: &[Turn],
 ) -> Result<Option<String>, JobError> {
-    let Generator::OpenAi(openai) = &context.generator else {
+    let Generator::OpenAi(openai) = generator else {
         return Ok(None);
     };
     let tokens_max = context.settings.answer.history_tokens_max;
-    let prompt = prompt::rewrite(question, history, &context.tokens, tokens_max)?;
+    let prompt = prompt::rewrite(&question.text, history, &context.tokens, tokens_max)?;
     match openai.rewrite(&prompt).await {
-        Ok(said) => Ok(accept(&said, question)),
+        Ok((said, mut usage)) => {
+            if usage.estimated {
+                let count = |text: &str| context.tokens.count(text);
+                let told = count(prompt::REWRITE)? + count(&prompt)?;
+                usage.prompt_tokens = u32::try_from(told).unwrap_or(u32::MAX);
+            }
+            let tokens = budget::tokens(generator, &usage);
+            quotas::spend(&context.pool, question.tenant, tokens).await?;
+            Ok(accept(&said, &question.text))
+        }
         Err(trouble) => {
             warn!(cause = %trouble, "follow-up question not rewritten");
             Ok(None)

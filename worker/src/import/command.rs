@@ -201,6 +201,11 @@ impl Importer<'_> {
         let added = loop {
             match versions::add(&self.pool, &place, &file, &self.facts, None, &self.limits).await {
                 Err(StoreError::QueueFull) => tokio::time::sleep(QUEUE_FULL_PAUSE).await,
+                Err(StoreError::QuotaExceeded(_)) => {
+                    discard(&self.blobs, &taken).await;
+                    self.tell(name, Err(Skip::QuotaExceeded));
+                    return Ok(());
+                }
                 added => break added?,
             }
         };

@@ -107,6 +107,14 @@ async fn keep(
             discard(&context.blobs, &taken).await;
             return Err(JobError::Postponed(QUEUE_FULL_PAUSE));
         }
+        Err(StoreError::QuotaExceeded(_)) => {
+            discard(&context.blobs, &taken).await;
+            let code = Skip::QuotaExceeded.code();
+            return imports::skip(&context.pool, job, import, entry, code)
+                .await?
+                .then_some(())
+                .ok_or(JobError::LeaseLost);
+        }
         // The rows may be written for all we know: the file stays.
         Err(error) => return Err(error.into()),
     }

@@ -98,6 +98,16 @@ impl Server {
         (0..self.words).map(word).collect()
     }
 
+    /// How often it was asked.
+    pub(crate) fn asked(&self) -> usize {
+        self.state.asked.load(Ordering::SeqCst)
+    }
+
+    /// What it says when it is to rewrite a question.
+    pub(crate) fn rewrite_to(&self, question: &str) {
+        *self.state.rewrites.lock().unwrap() = Some(question.to_owned());
+    }
+
     /// Waits until every stream that was opened is closed.
     pub(crate) async fn until_abandoned(&self) {
         let closed = async {

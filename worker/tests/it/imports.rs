@@ -12,7 +12,7 @@ use zip::{ZipWriter, write::SimpleFileOptions};
 use crate::support::{Lectern, own_file};
 
 /// A zip of these files, packed as usual.
-fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in files {
         zip.start_file(*name, SimpleFileOptions::default()).unwrap();
@@ -26,7 +26,7 @@ fn own(name: &str) -> Vec<u8> {
 }
 
 impl Lectern {
-    async fn import(&self, fields: &[(&'static str, &str)], zip: Vec<u8>) -> Response {
+    pub(crate) async fn import(&self, fields: &[(&'static str, &str)], zip: Vec<u8>) -> Response {
         let mut form = multipart::Form::new();
         for (field, value) in fields {
             form = form.text(*field, (*value).to_owned());
@@ -40,7 +40,7 @@ impl Lectern {
     }
 
     /// An import that was taken, once it is over.
-    async fn imported(&self, response: Response) -> Value {
+    pub(crate) async fn imported(&self, response: Response) -> Value {
         assert_eq!(response.status(), 202);
         let path = response.headers()["location"].to_str().unwrap().to_owned();
         self.poll(&path, |import| {

@@ -12,6 +12,7 @@ mod formats;
 mod generator;
 mod imports;
 mod lifecycle;
+mod limits;
 mod models;
 mod multilingual;
 mod neighbours;

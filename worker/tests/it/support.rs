@@ -183,10 +183,14 @@ impl Lectern {
 
     /// The API on another Redis than the tests' common one.
     pub(crate) async fn start_on(redis: &OwnRedis) -> Self {
+        Self::start_on_with(redis, &[]).await
+    }
+
+    pub(crate) async fn start_on_with(redis: &OwnRedis, arguments: &[&str]) -> Self {
         redis.until_up().await;
         let mut place = Place::new().await.unwrap();
         place.settings.redis_url = redis.url();
-        Self::start_in(place, &[]).await
+        Self::start_in(place, arguments).await
     }
 
     async fn start_in(mut place: Place, arguments: &[&str]) -> Self {
