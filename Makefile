@@ -77,7 +77,7 @@ clean-dev: ## stop them and remove .dev with all data
 # themselves runs without; the next `make run` or `make services` turns it on again.
 .PHONY: test
 test: export LECTERN_DEV_FAST := 1
-test: setup services models sqlx-check lint deny test-scripts test-alerts ## the same set-up, then every test
+test: setup services models clients sqlx-check lint deny test-scripts test-alerts ## the same set-up, then every test
 	@$(say) 'running the tests'
 	. .dev/env
 	if cargo nextest --version >/dev/null 2>&1; then
@@ -86,7 +86,18 @@ test: setup services models sqlx-check lint deny test-scripts test-alerts ## the
 	else
 	  cargo test --workspace --locked
 	fi
+	api/tests/clients/run.sh
 	$(MAKE) --no-print-directory test-dashboards
+
+# The programs are those that the tests are built with.
+.PHONY: test-clients
+test-clients: services models clients ## run the official clients of OpenAI's API against Lectern
+	@cargo test --workspace --locked --no-run
+	api/tests/clients/run.sh
+
+.PHONY: clients
+clients: setup
+	@deploy/dev/clients.sh
 
 .PHONY: test-scripts
 test-scripts: setup ## test the scripts in deploy/dev
@@ -132,7 +143,7 @@ lint: setup ## formatting, clippy, documentation, shell scripts; warnings are er
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
 	if command -v shellcheck >/dev/null; then
-	  find deploy .ci -type f \( -name '*.sh' -o -path .ci/run \) -exec shellcheck -x {} +
+	  find deploy .ci api/tests/clients -type f \( -name '*.sh' -o -path .ci/run \) -exec shellcheck -x {} +
 	else
 	  $(say) 'no shellcheck here: the shell scripts stay unchecked'
 	fi

@@ -184,6 +184,31 @@ pub struct ApiSettings {
     /// How long a search may take, waiting for a worker included
     #[arg(long, env = "LECTERN_SEARCH_TIMEOUT_MS", default_value_t = 10_000)]
     pub search_timeout_ms: u32,
+    /// How long a chat completion that isn't streamed may take, waiting for a worker included
+    #[arg(long, env = "LECTERN_ANSWER_TIMEOUT_SECONDS", default_value_t = 300)]
+    pub answer_timeout_seconds: u32,
+    /// Bytes of a request under /v1, which brings its whole conversation along, at the most
+    #[arg(long, env = "LECTERN_OPENAI_BODY_BYTES_MAX", default_value_t = 2 << 20)]
+    pub openai_body_bytes_max: usize,
+    /// Earlier turns of a chat completion that are looked at
+    #[arg(long, env = "LECTERN_OPENAI_HISTORY_TURNS_MAX", default_value_t = 20)]
+    pub openai_history_turns_max: usize,
+    /// Characters of each message of these that are looked at
+    #[arg(long, env = "LECTERN_OPENAI_HISTORY_CHARS_MAX", default_value_t = 4000)]
+    pub openai_history_chars_max: usize,
+    /// Texts of a request for embeddings, at the most
+    #[arg(long, env = "LECTERN_EMBEDDING_INPUTS_MAX", default_value_t = 128)]
+    pub embedding_inputs_max: usize,
+    /// Characters of each of them, at the most; what is longer than the model's tokens is cut there
+    #[arg(long, env = "LECTERN_EMBEDDING_CHARS_MAX", default_value_t = 8000)]
+    pub embedding_chars_max: usize,
+    /// How long embeddings may take, waiting for a worker included
+    #[arg(long, env = "LECTERN_EMBEDDING_TIMEOUT_SECONDS", default_value_t = 60)]
+    pub embedding_timeout_seconds: u32,
+    /// Where people reach this API, such as `https://lectern.example.org`, for the addresses of sources; empty: as each
+    /// request names it
+    #[arg(long, env = "LECTERN_PUBLIC_URL", default_value = "")]
+    pub public_url: String,
     /// How long a request other than an upload or a stream may take
     #[arg(long, env = "LECTERN_REQUEST_TIMEOUT_SECONDS", default_value_t = 30)]
     pub request_timeout_seconds: u32,
@@ -210,6 +235,16 @@ impl ApiSettings {
     #[must_use]
     pub fn search_timeout(&self) -> Duration {
         Duration::from_millis(self.search_timeout_ms.into())
+    }
+
+    #[must_use]
+    pub fn answer_timeout(&self) -> Duration {
+        Duration::from_secs(self.answer_timeout_seconds.into())
+    }
+
+    #[must_use]
+    pub fn embedding_timeout(&self) -> Duration {
+        Duration::from_secs(self.embedding_timeout_seconds.into())
     }
 
     #[must_use]

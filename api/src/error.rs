@@ -39,6 +39,13 @@ pub(crate) enum ApiError {
     NoSuchMethod,
     #[error("invalid request: {0}")]
     Invalid(String),
+    /// The same, of a request whose clients want to know which parameter it is.
+    #[error("invalid parameter {name}: {detail}")]
+    Parameter { name: &'static str, detail: String },
+    #[error("no such model")]
+    NoSuchModel,
+    #[error("an answer started over that can't be taken back")]
+    StartedOver,
     #[error("upload too large")]
     TooLarge { bytes_max: u64 },
     #[error("request body too large")]
@@ -103,11 +110,12 @@ impl ApiError {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::Suspended => StatusCode::FORBIDDEN,
-            Self::NotFound(_) | Self::NoSuchRoute | Self::Blob(BlobError::Missing) => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NotFound(_)
+            | Self::NoSuchRoute
+            | Self::NoSuchModel
+            | Self::Blob(BlobError::Missing) => StatusCode::NOT_FOUND,
             Self::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Invalid(_) | Self::EmptyFile => StatusCode::BAD_REQUEST,
+            Self::Invalid(_) | Self::Parameter { .. } | Self::EmptyFile => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } | Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Store(StoreError::QueueFull | StoreError::QuotaExceeded(_))
             | Self::RateLimited { .. }
@@ -131,9 +139,11 @@ impl ApiError {
             Self::Store(StoreError::Database(cause)) if is_unreachable(cause) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::Failed(_) | Self::Store(_) | Self::Blob(_) | Self::Panicked => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            Self::Failed(_)
+            | Self::StartedOver
+            | Self::Store(_)
+            | Self::Blob(_)
+            | Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -163,6 +173,9 @@ impl ApiError {
             Self::NotFound(what) => ("not_found", "Not found", format!("There is no such {what}, or it is not yours. Check the id.")),
             Self::NoSuchRoute => ("no_such_route", "Not found", "There is nothing at this address. The API begins at /api/v1.".into()),
             Self::NoSuchMethod => ("method_not_allowed", "Method not allowed", "This address takes other methods: see the header `Allow`.".into()),
+            Self::Parameter { detail, .. } => ("invalid_request", "Invalid request", detail.clone()),
+            Self::NoSuchModel => ("model_not_found", "No such model", "GET /v1/models lists them: `lectern` answers from the default collection, `lectern/<collection>` from another, `lectern-embedding` embeds.".into()),
+            Self::StartedOver => ("started_over", "The answer started over", "What was shown of it can't be taken back. Ask again.".into()),
             Self::Invalid(detail) => ("invalid_request", "Invalid request", detail.clone()),
             Self::TooLarge { bytes_max } => ("too_large", "Upload too large", format!("This server takes files of up to {bytes_max} bytes. Split the file, or raise LECTERN_UPLOAD_BYTES_MAX (of a zip: LECTERN_IMPORT_BYTES_MAX).")),
             Self::UnsupportedType => ("unsupported_type", "Unsupported type of file", format!("By its content this is no file that can be read. Supported types: {}. Convert the file and upload it again.", MediaType::list())),
@@ -170,7 +183,7 @@ impl ApiError {
             Self::BodyTooLarge => (
                 "too_large",
                 "Request too large",
-                "The body of this request is larger than LECTERN_BODY_BYTES_MAX. Shorten it.".into(),
+                "The body of this request is larger than LECTERN_BODY_BYTES_MAX (under /v1: LECTERN_OPENAI_BODY_BYTES_MAX). Shorten it.".into(),
             ),
             Self::TookTooLong => (
                 "took_too_long",
@@ -211,6 +224,32 @@ impl ApiError {
     }
 }
 
+/// What a refusal says, for doors that say it in another shape.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) detail: String,
+    pub(crate) parameter: Option<&'static str>,
+}
+
+impl ApiError {
+    pub(crate) fn refusal(&self) -> Refusal {
+        let (code, title, detail) = self.problem();
+        let parameter = match self {
+            Self::Parameter { name, .. } => Some(*name),
+            Self::NoSuchModel => Some("model"),
+            _ => None,
+        };
+        Refusal {
+            code,
+            title,
+            detail,
+            parameter,
+        }
+    }
+}
+
 fn is_unreachable(cause: &sqlx::Error) -> bool {
     matches!(
         cause,
@@ -234,8 +273,14 @@ impl IntoResponse for ApiError {
             ];
             ::metrics::counter!(metrics::QUOTA_EXCEEDED, &labels).increment(1);
         }
-        let (code, title, detail) = self.problem();
         let retry_after = self.retry_after();
+        let refusal = self.refusal();
+        let Refusal {
+            code,
+            title,
+            detail,
+            ..
+        } = refusal.clone();
         let mut response = (
             status,
             Json(Problem {
@@ -246,6 +291,7 @@ impl IntoResponse for ApiError {
             }),
         )
             .into_response();
+        response.extensions_mut().insert(refusal);
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

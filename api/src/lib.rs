@@ -18,6 +18,7 @@ pub mod state;
 mod table;
 mod widgets;
 
+mod answers;
 mod collections;
 mod conversations;
 mod documents;
@@ -29,6 +30,7 @@ mod jobs;
 mod keys;
 mod listing;
 mod new_key;
+mod openai;
 mod page;
 mod questions;
 mod search;

@@ -15,7 +15,7 @@ use lectern_shared::{
     failure::FailureReport,
     ids::{CollectionId, ConversationId, QuestionId},
     store::{
-        conversations,
+        conversations::{self, Turn},
         questions::{self, Mode, NewQuestion, NextTurn},
         reach::Reach,
     },
@@ -52,6 +52,9 @@ pub(crate) struct Ask {
     pub(crate) filter: Option<Value>,
     /// The conversation that it is the next question of.
     pub(crate) conversation_id: Option<ConversationId>,
+    /// The turns before it, where the asker keeps the conversation.
+    #[serde(skip)]
+    pub(crate) history: Option<Vec<Turn>>,
 }
 
 /// Passages that an answer is made from, unless the question says otherwise.
@@ -87,6 +90,7 @@ pub(crate) async fn create(
             turns_max: state.settings.conversation_turns_max,
         }),
         asker: Some(&caller.asker),
+        history: ask.history.as_deref().filter(|turns| !turns.is_empty()),
     };
     let job = questions::create(&state.pool, &question, Some(request), &state.limits).await?;
     state.wake(job).await;

@@ -7,7 +7,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     auth::Need,
     collections, conversations, documents, error, etag, faqs, feedback, health, imports, jobs,
-    keys, limits, listing, observe, overload, page, questions, search,
+    keys, limits, listing, observe, openai, overload, page, questions, search,
     state::AppState,
     streams,
     table::{self, Route, delete, get, patch, post, put},
@@ -90,6 +90,11 @@ pub(crate) fn table() -> Vec<Route> {
         post("/api/v1/tenants", OPERATOR, tenants::create),
         patch("/api/v1/tenants/{id}", OPERATOR, tenants::change),
 
+        post("/v1/chat/completions", SEARCH, openai::complete).streaming().openai(),
+        post("/v1/embeddings", SEARCH, openai::embed).openai(),
+        get("/v1/models", LOOK, openai::models).openai(),
+        get("/v1/models/{*id}", LOOK, openai::model).openai(),
+
         get("/api/v1/health", OPEN, health::report),
         get("/api/v1/health/live", OPEN, health::live),
         get("/api/v1/health/ready", OPEN, health::ready),
@@ -100,6 +105,7 @@ pub(crate) fn table() -> Vec<Route> {
 
 pub(crate) fn router(state: AppState) -> Router {
     table::router(&state, table())
+        .merge(openai::fallback())
         .fallback(error::no_such_route)
         .layer(middleware::from_fn(etag::tag))
         .layer(middleware::from_fn_with_state(state.clone(), limits::watch))

@@ -61,6 +61,7 @@ pub(crate) async fn search(
         background: false,
         filter,
         conversation_id: None,
+        history: None,
     };
     let id = questions::create(&state, &caller, &request, Mode::Search, &ask).await?;
     match tokio::time::timeout(state.settings.search_timeout(), wait(&state, id)).await {

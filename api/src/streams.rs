@@ -221,7 +221,7 @@ pub(crate) async fn follow(
 }
 
 /// The next item. While Redis is away this waits for it: the rows go on being looked at beside it.
-async fn next(subscription: &mut Subscription) -> Item {
+pub(crate) async fn next(subscription: &mut Subscription) -> Item {
     loop {
         match subscription.next().await {
             Ok(item) => return item,
@@ -412,7 +412,7 @@ fn gone(what: &str) -> Rows {
 }
 
 /// Counts a reader, and cancels the answer when the last one has left before its end.
-struct Reader {
+pub(crate) struct Reader {
     state: AppState,
     tenant: TenantId,
     subject: Subject,
@@ -420,7 +420,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(state: AppState, tenant: TenantId, subject: Subject) -> Self {
+    pub(crate) fn new(state: AppState, tenant: TenantId, subject: Subject) -> Self {
         ::metrics::gauge!(metrics::STREAMS_OPEN, "subject" => subject.label()).increment(1);
         let armed = matches!(
             subject,
@@ -437,7 +437,7 @@ impl Reader {
         }
     }
 
-    fn disarm(&mut self) {
+    pub(crate) fn disarm(&mut self) {
         self.armed = false;
     }
 }

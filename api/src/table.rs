@@ -21,7 +21,7 @@ use crate::{
     auth::{self, Need},
     cors,
     error::{self, ApiError, Result},
-    idempotency,
+    idempotency, openai,
     state::AppState,
 };
 
@@ -42,6 +42,7 @@ pub(crate) struct Route {
     pub(crate) path: &'static str,
     pub(crate) need: Need,
     pace: Pace,
+    is_openai: bool,
     handler: MethodRouter<AppState>,
 }
 
@@ -57,6 +58,12 @@ impl Route {
         let pace = Pace::Upload;
         Self { pace, ..self }
     }
+
+    /// Refusals have the shape of OpenAI's, and bodies hold conversations.
+    pub(crate) fn openai(self) -> Self {
+        let is_openai = true;
+        Self { is_openai, ..self }
+    }
 }
 
 macro_rules! method {
@@ -71,6 +78,7 @@ macro_rules! method {
                 path,
                 need,
                 pace: Pace::Quick,
+                is_openai: false,
                 handler: on(MethodFilter::$method, handler),
             }
         }
@@ -107,6 +115,11 @@ fn methods(table: &[Route]) -> Vec<Method> {
 
 fn rows(state: &AppState, table: Vec<Route>) -> Router<AppState> {
     let router = table.into_iter().fold(Router::new(), |router, route| {
+        let body_bytes_max = if route.is_openai {
+            state.settings.openai_body_bytes_max
+        } else {
+            state.settings.body_bytes_max
+        };
         let handler = match route.pace {
             // Before the handler, and behind what limits the body that it reads.
             Pace::Quick | Pace::Streaming => route
@@ -118,7 +131,7 @@ fn rows(state: &AppState, table: Vec<Route>) -> Router<AppState> {
                 .layer::<_, Infallible>(RequestBodyTimeoutLayer::new(
                     state.settings.upload_pause_max(),
                 ))
-                .layer(DefaultBodyLimit::max(state.settings.body_bytes_max)),
+                .layer(DefaultBodyLimit::max(body_bytes_max)),
             Pace::Upload => route.handler.layer(DefaultBodyLimit::disable()),
         };
         let admit = middleware::from_fn_with_state((state.clone(), route.need), auth::admit);
@@ -126,6 +139,9 @@ fn rows(state: &AppState, table: Vec<Route>) -> Router<AppState> {
         // Of a stream until the head of the response: it may itself take as long as it likes.
         if route.pace != Pace::Upload {
             handler = handler.layer(middleware::from_fn_with_state(state.clone(), limit_time));
+        }
+        if route.is_openai {
+            handler = handler.layer(middleware::map_response(openai::in_their_shape));
         }
         router.route(route.path, handler)
     });

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Checks that this machine has what building and running Lectern needs, and installs what Debian packages.
 #
-#   deploy/dev/setup.sh
+#   deploy/dev/setup.sh            for Lectern itself
+#   deploy/dev/setup.sh clients    for the official clients of `make test-clients`, too
 #
 # With root or a sudo that asks no password it installs; else it ends with the command to run.
 # Rust is never installed behind anybody's back: Debian's is too old, and rustup is the developer's own choice.
@@ -15,7 +16,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 main() {
   local missing
-  read -ra missing <<<"$(missing_packages)"
+  read -ra missing <<<"$(missing_packages "$@")"
   if [ ${#missing[@]} -gt 0 ]; then install_packages "${missing[@]}"; fi
   check_rust
 }
@@ -27,6 +28,7 @@ missing_packages() {
   have curl || echo -n 'curl '
   [ -e /etc/ssl/certs/ca-certificates.crt ] || [ ! -e /etc/debian_version ] || echo -n 'ca-certificates '
   { have flock && have setpriv; } || echo -n 'util-linux '
+  [ "${1:-}" != clients ] || { have node && have npm; } || echo -n 'nodejs npm '
   have tesseract || echo -n 'tesseract-ocr ' # text recognition in scans, with English; without it Lectern runs and says so
 }
 
@@ -55,4 +57,4 @@ check_rust() {
     die "Rust $found is too old, Lectern needs $wanted: install rustup (https://rustup.rs), then 'rustup toolchain install $wanted'"
 }
 
-main
+main "$@"

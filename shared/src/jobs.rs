@@ -81,10 +81,12 @@ pub enum Kind {
     Lexicon,
     /// Embed the question of a FAQ.
     Faq,
+    /// Embed texts that somebody waits for.
+    Embed,
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ingest,
         Self::Answer,
         Self::Search,
@@ -94,6 +96,7 @@ impl Kind {
         Self::Webhook,
         Self::Lexicon,
         Self::Faq,
+        Self::Embed,
     ];
 
     #[must_use]
@@ -108,6 +111,7 @@ impl Kind {
             Self::Webhook => "webhook",
             Self::Lexicon => "lexicon",
             Self::Faq => "faq",
+            Self::Embed => "embed",
         }
     }
 
@@ -116,7 +120,7 @@ impl Kind {
         match self {
             Self::Ingest | Self::Import => Queue::Ingest,
             // As short as a search; behind the build of an index it might wait for minutes.
-            Self::Answer | Self::Search | Self::Faq => Queue::Question,
+            Self::Answer | Self::Search | Self::Faq | Self::Embed => Queue::Question,
             Self::Index | Self::Purge | Self::Lexicon => Queue::Maintenance,
             Self::Webhook => Queue::Webhook,
         }

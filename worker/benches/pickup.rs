@@ -80,6 +80,7 @@ async fn main() {
             filter: None,
             conversation: None,
             asker: None,
+            history: None,
         };
         let began = Instant::now();
         let job = questions::create(&place.pool, &question, None, &limits)

@@ -3,7 +3,7 @@
 use lectern_shared::{jobs::Kind, store::jobs::Claimed};
 
 use crate::{
-    answer, context::Context, error::JobError, import, index, ingest, lexical, purge,
+    answer, context::Context, embed, error::JobError, import, index, ingest, lexical, purge,
     report::Report, webhook,
 };
 
@@ -17,6 +17,7 @@ pub(crate) async fn handle(
     match job.kind {
         Kind::Ingest => ingest::ingest(context, job, report).await,
         Kind::Answer => answer::answer(context, job, report).await,
+        Kind::Embed => embed::embed(context, job, report).await,
         Kind::Search => answer::search(context, job, report).await,
         Kind::Index => index::build(context).await,
         Kind::Purge => purge::purge(context, job).await,

@@ -16,6 +16,7 @@ mod transport;
 
 pub mod answer;
 pub mod doctor;
+mod embed;
 pub mod evaluate;
 pub mod import;
 mod index;

@@ -28,6 +28,8 @@ pub mod name {
     pub const TOKEN: &str = "token";
     /// `{}`: throw away what came before, the answer starts over.
     pub const RESET: &str = "reset";
+    /// `{vectors: […], tokens}`: the next vectors of texts that were to be embedded.
+    pub const VECTORS: &str = "vectors";
     /// The end: complete.
     pub const DONE: &str = "done";
     /// `{code, message, retryable}`: the end: it failed.

@@ -143,6 +143,15 @@ impl From<Vec<Source>> for Sources {
     }
 }
 
+/// The next vectors of texts that were to be embedded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vectors {
+    /// 32-bit floats, little-endian, in base64; in the order of the texts.
+    pub vectors: Vec<String>,
+    /// Of these texts.
+    pub tokens: usize,
+}
+
 /// The next piece of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {

@@ -154,7 +154,7 @@ pub async fn copy(
         return Ok(Copying::Stale);
     };
     let question = sqlx::query!(
-        "update questions set state = 'answered', failure = null, finished_at = now() where id = $1",
+        "update questions set state = 'answered', failure = null, history = null, finished_at = now() where id = $1",
         job.subject
     )
     .execute(&mut *tx)

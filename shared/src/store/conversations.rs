@@ -1,6 +1,7 @@
 //! Conversations: questions in the order in which they were asked, so that a follow-up can be understood.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 
 use super::{
@@ -228,7 +229,7 @@ pub async fn delete(
 }
 
 /// An earlier turn, for who has to understand a later one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
     pub text: String,
     pub standalone_question: Option<String>,

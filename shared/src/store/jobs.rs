@@ -478,7 +478,7 @@ async fn end_subject(tx: &mut PgConnection, kind: Kind, subject: Uuid, end: End)
             .await?;
         }
         Kind::Import => super::imports::end(tx, subject, state, end).await?,
-        Kind::Index | Kind::Purge | Kind::Webhook | Kind::Lexicon | Kind::Faq => {}
+        Kind::Index | Kind::Purge | Kind::Webhook | Kind::Lexicon | Kind::Faq | Kind::Embed => {}
     }
     Ok(())
 }
@@ -763,6 +763,7 @@ pub async fn depths(pool: &PgPool) -> Result<Vec<Depth>> {
 /// # Errors
 /// When the database fails.
 pub async fn forget_finished(pool: &PgPool, age: Duration) -> Result<u64> {
+    let embeddings = super::embeddings::forget(pool, age).await?;
     let age = interval(age);
     let jobs = sqlx::query!(
         "delete from jobs where id in (
@@ -783,7 +784,7 @@ pub async fn forget_finished(pool: &PgPool, age: Duration) -> Result<u64> {
     .execute(pool)
     .await?;
     let deliveries = super::webhooks::forget(pool, age).await?;
-    Ok(jobs.rows_affected() + searches.rows_affected() + deliveries)
+    Ok(jobs.rows_affected() + searches.rows_affected() + embeddings + deliveries)
 }
 
 pub(super) fn interval(duration: Duration) -> PgInterval {

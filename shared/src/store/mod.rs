@@ -6,6 +6,7 @@ pub mod collections;
 pub mod conversations;
 pub mod doctor;
 pub mod documents;
+pub mod embeddings;
 pub mod faqs;
 pub mod feedback;
 pub mod idempotency;

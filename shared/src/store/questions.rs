@@ -8,7 +8,8 @@ use super::{
     Result, StoreError,
     cache::{self, NewEntry},
     chunks::Span,
-    conversations, faqs,
+    conversations::{self, Turn},
+    faqs,
     jobs::{self, Claimed, Enqueued, Limits, NewJob},
     quotas::{self, Quota},
     reach::{Asker, Reach},
@@ -43,6 +44,8 @@ pub struct NewQuestion<'a> {
     /// The conversation that it is the next turn of.
     pub conversation: Option<NextTurn>,
     pub asker: Option<&'a Asker>,
+    /// The turns before it, oldest first, of a conversation that its client keeps.
+    pub history: Option<&'a [Turn]>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,8 +82,8 @@ pub async fn create(
     }
     sqlx::query!(
         "insert into questions (id, tenant_id, collection_id, mode, text, passages_max, background, filter,
-             conversation_id, turn, asked_with, visitor_sha256)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             conversation_id, turn, asked_with, visitor_sha256, history)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         question.id.0,
         question.tenant.0,
         question.collection.0,
@@ -93,6 +96,7 @@ pub async fn create(
         turn,
         question.asker.map(|asker| asker.key.0),
         question.asker.and_then(|asker| asker.visitor.as_deref()),
+        question.history.map(Json) as _,
     )
     .execute(&mut *tx)
     .await?;
@@ -122,6 +126,17 @@ pub struct ForAnswer {
     pub filter: Option<Value>,
     /// Its place in its conversation, from 1.
     pub turn: Option<i32>,
+    /// The turns before it, of a conversation that its client keeps.
+    pub history: Option<Json<Vec<Turn>>>,
+}
+
+impl ForAnswer {
+    /// Whether something was asked before it that it may refer to.
+    #[must_use]
+    pub fn has_turns_before(&self) -> bool {
+        self.turn.is_some_and(|turn| turn > 1)
+            || self.history.as_ref().is_some_and(|turns| !turns.is_empty())
+    }
 }
 
 /// Marks the question as being worked on. `None`: it is gone, or over.
@@ -134,7 +149,8 @@ pub async fn begin(pool: &PgPool, job: &Claimed) -> Result<Option<ForAnswer>> {
         r#"update questions set state = 'running'
            where id = $1 and state in ('queued', 'running')
            returning id as "id: QuestionId", tenant_id as "tenant: TenantId",
-               collection_id as "collection: CollectionId", text, passages_max, filter, turn"#,
+               collection_id as "collection: CollectionId", text, passages_max, filter, turn,
+               history as "history: Json<Vec<Turn>>""#,
         job.subject
     )
     .fetch_optional(pool)
@@ -198,7 +214,7 @@ pub async fn complete(
         return Ok(false);
     }
     let question = sqlx::query!(
-        "update questions set state = 'answered', failure = null, finished_at = now() where id = $1",
+        "update questions set state = 'answered', failure = null, history = null, finished_at = now() where id = $1",
         job.subject
     )
     .execute(&mut *tx)

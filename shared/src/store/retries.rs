@@ -270,7 +270,7 @@ async fn revive_subject(tx: &mut PgConnection, kind: Kind, subject: Uuid) -> Res
         .await?
         .rows_affected(),
         // Whoever has searched has been told long ago, and the zip of an import goes with its end.
-        Kind::Search | Kind::Import => 0,
+        Kind::Search | Kind::Embed | Kind::Import => 0,
         Kind::Webhook => sqlx::query!(
             "update webhook_deliveries set status = null where id = $1 and delivered_at is null",
             subject

@@ -62,7 +62,7 @@ pub(crate) async fn look(
         return Ok(Before::Answered);
     }
     // A follow-up is known by its text alone, which means something else in each conversation.
-    let conditions = if question.turn.is_some_and(|turn| turn > 1) {
+    let conditions = if question.has_turns_before() {
         None
     } else {
         Conditions::of(context, question, &settings, changes)

@@ -34,10 +34,13 @@ pub(super) async fn stand_alone(
     question: &mut ForAnswer,
     report: &mut Report,
 ) -> Result<(), JobError> {
-    if question.turn.is_none_or(|turn| turn < 2) || !is_follow_up(&question.text) {
+    if !question.has_turns_before() || !is_follow_up(&question.text) {
         return Ok(());
     }
-    let history = conversations::history(&context.pool, question.id, TURNS_MAX).await?;
+    let history = match &question.history {
+        Some(told) => understood(&told.0),
+        None => conversations::history(&context.pool, question.id, TURNS_MAX).await?,
+    };
     if history.is_empty() {
         return Ok(());
     }
@@ -108,6 +111,19 @@ fn accept(said: &str, question: &str) -> Option<String> {
     good.then(|| line.to_owned())
 }
 
+/// Turns as a client tells them, who doesn't know what their follow-ups were taken for.
+fn understood(told: &[Turn]) -> Vec<Turn> {
+    let mut turns: Vec<Turn> = Vec::with_capacity(told.len());
+    for turn in told {
+        let follows = !turns.is_empty() && is_follow_up(&turn.text);
+        turns.push(Turn {
+            standalone_question: follows.then(|| join(&turn.text, &turns)),
+            ..turn.clone()
+        });
+    }
+    turns
+}
+
 /// The last question that stood alone, then this one.
 fn join(question: &str, history: &[Turn]) -> String {
     let before = history
@@ -140,6 +156,20 @@ mod tests {
             turn("And abroad?", Some("What is the hotel limit? And abroad?")),
         ];
         assert_eq!(join("Why?", &history), "What is the hotel limit? Why?");
+    }
+
+    #[test]
+    fn follow_ups_among_the_turns_that_a_client_tells_are_understood_too() {
+        let told = [
+            turn("What is the hotel limit in Lisbon?", None),
+            turn("And abroad?", None),
+        ];
+        let turns = understood(&told);
+        assert_eq!(turns[0].standalone_question, None);
+        assert_eq!(
+            join("And in Spain?", &turns),
+            "What is the hotel limit in Lisbon? And in Spain?"
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod models;
 mod multilingual;
 mod neighbours;
 mod ocr;
+mod openai;
 mod operations;
 mod parse;
 mod passwords;

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Puts the official clients of the APIs that Lectern speaks beside its own into .dev/clients, for `make test-clients`.
+#
+#   deploy/dev/clients.sh
+#
+# .dev/clients/python/   what api/tests/clients/requirements.txt names, from PyPI
+# .dev/clients/node/     what api/tests/clients/package.json names, from npm
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+wanted=$here/../../api/tests/clients
+folder=$here/../../.dev/clients
+
+"$here/setup.sh" clients
+mkdir -p "$folder"
+
+# $1: a folder, $2: the file that says what belongs into it. Put there as a whole, or not at all.
+is_fresh() { cmp -s "$2" "$folder/$1/$(basename "$2")"; }
+
+if ! is_fresh python "$wanted/requirements.txt"; then
+  printf 'lectern: fetching clients from PyPI\n' >&2
+  rm -rf "$folder/python" "$folder/.python"
+  python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-warn-conflicts \
+    --target "$folder/.python" --requirement "$wanted/requirements.txt"
+  cp "$wanted/requirements.txt" "$folder/.python"
+  mv "$folder/.python" "$folder/python"
+fi
+if ! is_fresh node "$wanted/package.json"; then
+  printf 'lectern: fetching clients from npm\n' >&2
+  rm -rf "$folder/node" "$folder/.node"
+  mkdir "$folder/.node"
+  cp "$wanted/package.json" "$folder/.node"
+  npm install --prefix "$folder/.node" --silent --no-audit --no-fund --omit optional
+  cp "$wanted/package.json" "$folder/.node" # as it was, whatever npm makes of it
+  mv "$folder/.node" "$folder/node"
+fi
