@@ -100,3 +100,19 @@ id!(FeedbackId);
 /// The tenant that exists from the first migration on.
 pub const DEFAULT_TENANT: TenantId =
     TenantId(Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001));
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_of_one_millisecond_say_nothing_of_each_other() {
+        let ids: Vec<_> = (0..1000).map(|_| QuestionId::unguessable().0).collect();
+        // All but the last 33 bits: those of `now_v7` come in pairs here.
+        let beginnings: HashSet<_> = ids.iter().map(|id| id.as_u128() >> 33).collect();
+        assert_eq!(beginnings.len(), ids.len());
+        assert!(ids.iter().all(|id| id.get_version_num() == 7));
+    }
+}

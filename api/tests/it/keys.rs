@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use lectern_api::testing;
 use lectern_shared::{
     ids::DEFAULT_TENANT,
-    keys::{Key, Scope},
+    keys::{Key, Kind, Scope},
     store::keys,
+    testing::Place,
 };
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
@@ -404,4 +405,17 @@ async fn the_use_of_a_key_is_noted_once_a_minute() {
     let earlier = used().await;
     assert_eq!(api.status(&key, "GET", "/api/v1/me").await, 200);
     used_after(earlier).await;
+}
+
+#[tokio::test]
+async fn of_first_keys_that_are_made_at_once_one_is_kept() {
+    let place = Place::new().await.unwrap();
+    let keys: Vec<_> = (0..16).map(|_| Key::fresh(Kind::Secret)).collect();
+    let made = keys.iter().map(|key| keys::create_first(&place.pool, key));
+    let made = futures::future::join_all(made).await;
+    let kept: Vec<_> = made
+        .into_iter()
+        .filter(|made| *made.as_ref().unwrap())
+        .collect();
+    assert_eq!(kept.len(), 1);
 }
