@@ -1,0 +1,100 @@
+/** A browser, pages in it, and what the tests do again and again. */
+
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, inject } from 'vitest';
+import type { Place } from './product';
+
+const here = new URL('.', import.meta.url).pathname;
+export const file = (name: string): string => resolve(here, '../../worker/tests/files', name);
+export const shots = resolve(here, '../../target/web-screenshots');
+
+export const KEY = 'lectern-dev';
+
+let browser: Browser;
+beforeAll(async () => {
+  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+  // As root, as in containers, Chromium's own sandbox doesn't start.
+  browser = await chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] });
+});
+afterAll(() => browser?.close());
+
+/** What a page said that it should not have. */
+export const complaints: string[] = [];
+
+/** Doors that a server need not have: the page hides what needs them. */
+const OPTIONAL = /\/api\/v1\/(me|keys)$/;
+
+export interface Wanted extends BrowserContextOptions {
+  collection?: string;
+  theme?: 'light' | 'dark';
+  language?: string;
+  key?: string;
+}
+
+export async function newPage({ collection, theme, language, key, ...options }: Wanted = {}): Promise<Page> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 820 }, locale: 'en-GB', ...options });
+  const kept = { 'lectern.collection': collection, 'lectern.theme': theme, 'lectern.language': language };
+  await context.addInitScript((values: Record<string, string | undefined>) => {
+    for (const [name, value] of Object.entries(values)) if (value) localStorage.setItem(name, value);
+  }, kept);
+  if (key) await context.addInitScript((value: string) => sessionStorage.setItem('lectern.key', value), key);
+  const page = await context.newPage();
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('console', (message) => {
+    if (message.type() !== 'error' && message.type() !== 'warning') return;
+    if (!OPTIONAL.test(message.location().url)) complaints.push(`${message.text()} (${message.location().url})`);
+  });
+  return page;
+}
+
+/** Nothing was complained of since the last time. */
+export function expectNoComplaints(but?: RegExp): void {
+  const found = complaints.splice(0).filter((complaint) => !but?.test(complaint));
+  expect(found).toEqual([]);
+}
+
+export async function api<T>(place: Place, method: string, path: string, body?: unknown): Promise<T> {
+  const response = await fetch(`${place.url}/api/v1${path}`, {
+    method,
+    headers: { Authorization: `Bearer ${KEY}`, 'Content-Type': 'application/json' },
+    ...(body ? { body: JSON.stringify(body) } : {}),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+  return (text ? JSON.parse(text) : undefined) as T;
+}
+
+let collections = 0;
+
+/** A collection of the test's own. */
+export async function freshCollection(place: Place): Promise<string> {
+  const name = `c${Date.now().toString(36)}${++collections}`;
+  await api(place, 'POST', '/collections', { name });
+  return name;
+}
+
+/** Uploads a file and waits until it has been read. */
+export async function ready(place: Place, collection: string, name: string): Promise<string> {
+  const form = new FormData();
+  form.append('collection', collection);
+  form.append('file', new Blob([readFileSync(file(name))]), name);
+  const headers = { Authorization: `Bearer ${KEY}` };
+  const response = await fetch(`${place.url}/api/v1/documents`, { method: 'POST', headers, body: form });
+  const { id } = (await response.json()) as { id: string };
+  for (;;) {
+    const { state } = await api<{ state: string }>(place, 'GET', `/documents/${id}`);
+    if (state === 'ready') return id;
+    if (state === 'failed') throw new Error(`${name} has failed`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+export async function ask(page: Page, question: string): Promise<void> {
+  await page.fill('#question', question);
+  await page.press('#question', 'Enter');
+}
+
+export const extracting = (): Place => inject('extracting');
+export const generating = (): Place => inject('generating');

@@ -1,0 +1,86 @@
+/** The widget on a site of another origin, which allows this server's script and answers, and nothing else. */
+
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expectNoComplaints, extracting, freshCollection, generating, KEY, newPage, ready } from './browser';
+import type { Place } from './product';
+
+let server: Server;
+let site: string;
+const collections = new Map<Place, string>();
+
+const html = (place: Place) => `<!doctype html>
+<html lang="en"><title>A site</title><style>button { display: none !important; color: red !important }</style>
+<body><p>A site of somebody.</p>
+<script src="${place.url}/widget.js" data-key="${KEY}" data-collection="${collections.get(place)}" data-text-title="Ask the library" data-theme="light" async></script>
+</body></html>`;
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    const place = request.url === '/generating' ? generating() : extracting();
+    const policy = `default-src 'none'; script-src ${place.url}; connect-src ${place.url}; require-trusted-types-for 'script'; trusted-types 'none'`;
+    response.writeHead(200, { 'Content-Type': 'text/html', 'Content-Security-Policy': policy });
+    response.end(html(place));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  site = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  for (const place of [extracting(), generating()]) {
+    const collection = await freshCollection(place);
+    collections.set(place, collection);
+    await ready(place, collection, 'handbook.pdf');
+  }
+});
+afterAll(() => server?.close());
+
+/** The site's own style is refused by its own policy, as it should be. */
+const OWN = /style-src|inline style|favicon/i;
+
+test('the widget answers with its source on a foreign site with a strict policy, and remembers', async () => {
+  const page = await newPage();
+  await page.goto(site);
+  await page.getByRole('button', { name: 'Ask a question' }).click();
+  const panel = page.getByRole('dialog', { name: 'Ask the library' });
+  await panel.getByLabel('Your question').fill('How much is the daily allowance abroad?');
+  await page.keyboard.press('Enter');
+  await panel.getByText('47 euros abroad').waitFor();
+  await panel.getByRole('button', { name: 'Source 1' }).click();
+  await panel.getByText('Fernhill Travel Policy').waitFor();
+  await panel.getByRole('button', { name: 'Good answer' }).click();
+  await panel.locator('[aria-pressed=true]').waitFor();
+  await page.reload();
+  await page.getByRole('button', { name: 'Ask a question' }).click();
+  await page.getByText('47 euros abroad').first().waitFor();
+  await page.getByRole('button', { name: 'Start over' }).click();
+  await expect.poll(() => page.getByText('47 euros abroad').count()).toBe(0);
+  await page.keyboard.press('Escape');
+  expect(await page.getByRole('dialog').count()).toBe(0);
+  expectNoComplaints(OWN);
+});
+
+test('markup in an answer does nothing in the widget', async () => {
+  const page = await newPage();
+  await page.goto(`${site}/generating`);
+  await page.getByRole('button', { name: 'Ask a question' }).click();
+  await page.getByLabel('Your question').fill('How much is the daily allowance abroad? hostile');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Good answer' }).waitFor();
+  const answer = page.locator('.answer');
+  expect(await answer.locator('img, script, svg, iframe, b').count()).toBe(0);
+  expect(await answer.locator('a[href^=javascript], a[href^=data]').count()).toBe(0);
+  expect(await page.evaluate(() => 'hacked' in window)).toBe(false);
+  expectNoComplaints(OWN);
+});
+
+test('an answer is stopped and the widget goes on', async () => {
+  const page = await newPage();
+  await page.goto(`${site}/generating`);
+  await page.getByRole('button', { name: 'Ask a question' }).click();
+  await page.getByLabel('Your question').fill('How much is the daily allowance abroad?');
+  await page.keyboard.press('Enter');
+  await page.getByText('word5 ').waitFor();
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await page.getByText('Stopped.').waitFor();
+  expect(await page.getByText('word60').count()).toBe(0);
+  expectNoComplaints(OWN);
+});

@@ -1,0 +1,125 @@
+/** The widget's one conversation, which it remembers until somebody starts over. */
+
+import { signal } from '@preact/signals';
+import { Client, Problem } from '../api/client';
+import type { Conversation, Question } from '../api/shapes';
+import { change, complete, freshTurn, fromQuestion, isOpen, listen, type Turn } from '../chat/turn';
+
+export class Store {
+  readonly turns = signal<Turn[]>([]);
+  private readonly client: Client;
+  private readonly kept: string;
+  private conversation: string | undefined;
+  private leaving = new AbortController();
+  private hasResumed = false;
+
+  constructor(
+    key: string,
+    api: string,
+    private readonly collection: string | undefined,
+  ) {
+    this.client = new Client(key, api);
+    this.kept = `lectern.widget.${api}.${key.slice(0, 16)}`;
+    this.conversation = this.remembered();
+  }
+
+  /** What was asked before, when the widget is first opened. */
+  async resume(): Promise<void> {
+    if (this.hasResumed || !this.conversation) return;
+    this.hasResumed = true;
+    try {
+      const whole = await this.client.get<Conversation & { questions: Question[] }>(
+        `/conversations/${this.conversation}`,
+      );
+      this.turns.value = whole.questions.map((question) => {
+        const turn = freshTurn(question.question);
+        turn.value = fromQuestion(question);
+        return turn;
+      });
+      for (const turn of this.turns.value) {
+        if (isOpen(turn.value)) void listen(this.client, turn, this.leaving.signal);
+        else if (turn.value.state === 'answered') void complete(this.client, turn).catch(() => {});
+      }
+    } catch (error) {
+      // It was deleted, or may only be asked in: begin anew.
+      if (error instanceof Problem && !error.passes) this.remember(undefined);
+    }
+  }
+
+  async ask(question: string): Promise<void> {
+    const turn = freshTurn(question);
+    this.turns.value = [...this.turns.value, turn];
+    const { signal } = this.leaving;
+    try {
+      const id = await this.begin(question);
+      if (turn.value.state === 'cancelled') return;
+      change(turn, { id, state: 'queued', stage: 'queued' });
+      await listen(this.client, turn, signal);
+    } catch (problem) {
+      if (!signal.aborted) change(turn, { state: 'failed', problem });
+    }
+  }
+
+  private async begin(question: string): Promise<string> {
+    for (;;) {
+      const isOld = this.conversation !== undefined;
+      try {
+        if (!this.conversation) {
+          const wanted = this.collection ? { collection: this.collection } : {};
+          this.remember((await this.client.send<Conversation>('POST', '/conversations', wanted)).id);
+        }
+        const body = { question, conversation_id: this.conversation };
+        return (await this.client.send<{ id: string }>('POST', '/questions', body)).id;
+      } catch (error) {
+        // The conversation is gone, or full.
+        if (!isOld || !(error instanceof Problem) || ![404, 409].includes(error.status)) throw error;
+        this.remember(undefined);
+      }
+    }
+  }
+
+  stop(): void {
+    for (const turn of this.turns.value.filter((turn) => isOpen(turn.value))) {
+      const { id } = turn.value;
+      change(turn, { state: 'cancelled' });
+      if (id) void this.client.send('DELETE', `/questions/${id}`).catch(() => {});
+    }
+    this.leaving.abort();
+    this.leaving = new AbortController();
+  }
+
+  startOver(): void {
+    this.stop();
+    this.turns.value = [];
+    this.remember(undefined);
+  }
+
+  async again(turn: Turn): Promise<void> {
+    this.turns.value = this.turns.value.filter((other) => other !== turn);
+    await this.ask(turn.value.question);
+  }
+
+  async rate(turn: Turn, rating: 'up' | 'down'): Promise<void> {
+    await this.client.send('POST', `/questions/${turn.value.id}/feedback`, { rating });
+    change(turn, { rating });
+  }
+
+  /** Sites may forbid storage, or readers: then nothing is remembered. */
+  private remembered(): string | undefined {
+    try {
+      return localStorage.getItem(this.kept) ?? undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  private remember(conversation: string | undefined): void {
+    this.conversation = conversation;
+    try {
+      if (conversation) localStorage.setItem(this.kept, conversation);
+      else localStorage.removeItem(this.kept);
+    } catch {
+      // As above.
+    }
+  }
+}

@@ -1,0 +1,20 @@
+/** Builds the widget: one script without a hash in its name, since web sites name it. */
+
+import { resolve } from 'node:path';
+import { defineConfig } from 'vite';
+import { compressed } from './vite.config';
+
+export default defineConfig({
+  plugins: [compressed()],
+  build: {
+    target: 'es2022',
+    emptyOutDir: false,
+    lib: {
+      entry: resolve('src/widget/widget.tsx'),
+      formats: ['iife'],
+      name: 'LecternWidget',
+      fileName: () => 'widget.js',
+    },
+  },
+  esbuild: { jsx: 'automatic', jsxImportSource: 'preact' },
+});
