@@ -71,13 +71,45 @@ clean-dev: ## stop them and remove .dev with all data
 	rm -rf "$$(readlink -m .dev/services)" .dev
 	$(say) 'removed .dev'
 
+# ---- the page
+
+# npm writes this file when all that package-lock.json names is there.
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	@cd web && npm ci --no-audit --no-fund --loglevel=error
+	touch node_modules/.package-lock.json
+
+web_sources := $(shell find web/src web/assets -type f 2>/dev/null) $(wildcard web/*.html web/*.ts) web/tsconfig.json
+
+web/dist/index.html: web/node_modules/.package-lock.json $(web_sources)
+	@cd web && npm run --silent build
+	touch dist/index.html
+
+.PHONY: web
+web: setup ## build the page and the widget into web/dist, if their sources have changed
+	@$(MAKE) --no-print-directory web/dist/index.html
+
+.PHONY: test-web
+test-web: web ## check types and lints of the page, and run its unit tests
+	@$(say) 'checking and testing the page'
+	cd web
+	npm run --silent check
+	npm run --silent test
+
+.PHONY: test-page
+test-page: web services models ## test the page and the widget in Chromium, on the running product; pictures in target/web-screenshots
+	@LECTERN_SETUP_BROWSER=1 deploy/dev/setup.sh
+	. .dev/env
+	cargo build --locked -p lectern-api -p lectern-worker
+	cd web
+	npm run --silent test-page
+
 # ---- test
 
 # Each test creates a database, which fsync makes several times slower. Only a PostgreSQL that the tests start
 # themselves runs without; the next `make run` or `make services` turns it on again.
 .PHONY: test
 test: export LECTERN_DEV_FAST := 1
-test: setup services models clients sqlx-check lint deny test-scripts test-alerts ## the same set-up, then every test
+test: setup services models clients sqlx-check lint deny test-scripts test-alerts test-web ## the same set-up, then every test
 	@$(say) 'running the tests'
 	. .dev/env
 	if cargo nextest --version >/dev/null 2>&1; then

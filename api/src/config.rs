@@ -1,6 +1,6 @@
 //! The settings of the API.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use crate::limits::config::{HttpSettings, LimitSettings, Origin};
 use chrono::{DateTime, Utc};
@@ -132,6 +132,12 @@ pub struct ApiSettings {
     /// Address and port to listen on
     #[arg(long, env = "LECTERN_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    /// Where the files of the page and the widget are; `make web` writes them
+    #[arg(long, env = "LECTERN_WEB_DIR", default_value = "web/dist")]
+    pub web_dir: PathBuf,
+    /// Where Grafana shows Lectern's dashboards, if it does: the operations page links there
+    #[arg(long, env = "LECTERN_GRAFANA_URL")]
+    pub grafana_url: Option<String>,
     /// Bytes of an uploaded file, at the most
     #[arg(long, env = "LECTERN_UPLOAD_BYTES_MAX", default_value_t = 100 << 20)]
     pub upload_bytes_max: u64,

@@ -35,6 +35,8 @@ pub(crate) enum ApiError {
     NotFound(&'static str),
     #[error("no such route")]
     NoSuchRoute,
+    #[error("the page is not built")]
+    PageNotBuilt,
     #[error("no such method")]
     NoSuchMethod,
     #[error("invalid request: {0}")]
@@ -113,6 +115,7 @@ impl ApiError {
             Self::NotFound(_)
             | Self::NoSuchRoute
             | Self::NoSuchModel
+            | Self::PageNotBuilt
             | Self::Blob(BlobError::Missing) => StatusCode::NOT_FOUND,
             Self::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Invalid(_) | Self::Parameter { .. } | Self::EmptyFile => StatusCode::BAD_REQUEST,
@@ -172,6 +175,7 @@ impl ApiError {
             Self::Suspended => ("tenant_suspended", "Suspended", "This tenant is suspended; its data stay. Ask whoever operates this server to resume it.".into()),
             Self::NotFound(what) => ("not_found", "Not found", format!("There is no such {what}, or it is not yours. Check the id.")),
             Self::NoSuchRoute => ("no_such_route", "Not found", "There is nothing at this address. The API begins at /api/v1.".into()),
+            Self::PageNotBuilt => ("page_not_built", "The page is not built", "Lectern runs, and the API is at /api/v1, but the files of its page aren't where LECTERN_WEB_DIR says. Build them with `make web`, or set LECTERN_WEB_DIR to the folder that has them.".into()),
             Self::NoSuchMethod => ("method_not_allowed", "Method not allowed", "This address takes other methods: see the header `Allow`.".into()),
             Self::Parameter { detail, .. } => ("invalid_request", "Invalid request", detail.clone()),
             Self::NoSuchModel => ("model_not_found", "No such model", "GET /v1/models lists them: `lectern` answers from the default collection, `lectern/<collection>` from another, `lectern-embedding` embeds.".into()),

@@ -31,6 +31,7 @@ mod keys;
 mod listing;
 mod new_key;
 mod openai;
+mod operations;
 mod page;
 mod questions;
 mod search;

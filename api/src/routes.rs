@@ -7,7 +7,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     auth::Need,
     collections, conversations, documents, error, etag, faqs, feedback, health, imports, jobs,
-    keys, limits, listing, observe, openai, overload, page, questions, search,
+    keys, limits, listing, observe, openai, operations, overload, page, questions, search,
     state::AppState,
     streams,
     table::{self, Route, delete, get, patch, post, put},
@@ -95,17 +95,18 @@ pub(crate) fn table() -> Vec<Route> {
         get("/v1/models", LOOK, openai::models).openai(),
         get("/v1/models/{*id}", LOOK, openai::model).openai(),
 
+        get("/api/v1/operations", ADMIN, operations::show),
         get("/api/v1/health", OPEN, health::report),
         get("/api/v1/health/live", OPEN, health::live),
         get("/api/v1/health/ready", OPEN, health::ready),
         get("/metrics", OPEN, health::metrics),
-        get("/", OPEN, page::index),
     ]
 }
 
 pub(crate) fn router(state: AppState) -> Router {
     table::router(&state, table())
         .merge(openai::fallback())
+        .merge(page::router(&state.settings.web_dir))
         .fallback(error::no_such_route)
         .layer(middleware::from_fn(etag::tag))
         .layer(middleware::from_fn_with_state(state.clone(), limits::watch))

@@ -10,7 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 wanted=$here/../../api/tests/clients
 folder=$here/../../.dev/clients
 
-"$here/setup.sh" clients
+"$here/setup.sh"
 mkdir -p "$folder"
 
 # $1: a folder, $2: the file that says what belongs into it. Put there as a whole, or not at all.

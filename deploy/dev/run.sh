@@ -30,6 +30,7 @@ main() {
   timed 'system packages' deploy/dev/setup.sh
   timed 'PostgreSQL and Redis' deploy/dev/services.sh up
   timed 'model files' deploy/dev/models.sh
+  timed 'page' make --no-print-directory web/dist/index.html
   timed 'build' cargo build --release --locked -p lectern-api -p lectern-worker
   # shellcheck disable=SC1091 # written by services.sh
   . .dev/env

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Checks that this machine has what building and running Lectern needs, and installs what Debian packages.
 #
-#   deploy/dev/setup.sh            for Lectern itself
-#   deploy/dev/setup.sh clients    for the official clients of `make test-clients`, too
+#   deploy/dev/setup.sh
+#
+# LECTERN_SETUP_BROWSER=1 asks for the browser that tests of the page run in, too.
 #
 # With root or a sudo that asks no password it installs; else it ends with the command to run.
 # Rust is never installed behind anybody's back: Debian's is too old, and rustup is the developer's own choice.
@@ -28,7 +29,8 @@ missing_packages() {
   have curl || echo -n 'curl '
   [ -e /etc/ssl/certs/ca-certificates.crt ] || [ ! -e /etc/debian_version ] || echo -n 'ca-certificates '
   { have flock && have setpriv; } || echo -n 'util-linux '
-  [ "${1:-}" != clients ] || { have node && have npm; } || echo -n 'nodejs npm '
+  { have node && have npm; } || echo -n 'nodejs npm ' # they build the page
+  [ -z "${LECTERN_SETUP_BROWSER:-}" ] || have chromium || [ -n "${CHROMIUM:-}" ] || echo -n 'chromium ' # for make test-page
   have tesseract || echo -n 'tesseract-ocr ' # text recognition in scans, with English; without it Lectern runs and says so
 }
 

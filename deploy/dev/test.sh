@@ -247,6 +247,7 @@ stand_ins() {
   page_port=$(free_port 26500)
   echo 'channel = "1.95.0"' >"$clone/rust-toolchain.toml"
   printf '#!/bin/sh\n' >"$clone/deploy/dev/models.sh"
+  printf '#!/bin/sh\n' >"$clone/bin/make" # which builds the page
   printf '#!/bin/sh\necho "rustc 1.95.0 (stand-in)"\n' >"$clone/bin/rustc"
   printf '#!/bin/sh\ncd target/release && cp ../../bin/api lectern-api && cp ../../bin/worker lectern-worker\n' >"$clone/bin/cargo"
   cat >"$clone/bin/api" <<'END'

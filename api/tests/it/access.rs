@@ -196,6 +196,7 @@ impl Things {
                 "/api/v1/collections"
                 | "/api/v1/me"
                 | "/api/v1/usage"
+                | "/api/v1/operations"
                 | "/api/v1/keys"
                 | "/v1/models",
             ) => ("", Nothing, Own),
@@ -226,11 +227,7 @@ impl Things {
             ("PATCH", "/api/v1/tenants/{id}") => ("", Json(json!({"suspended": false})), Own),
             (
                 "GET",
-                "/"
-                | "/metrics"
-                | "/api/v1/health"
-                | "/api/v1/health/live"
-                | "/api/v1/health/ready",
+                "/metrics" | "/api/v1/health" | "/api/v1/health/live" | "/api/v1/health/ready",
             ) => ("", Nothing, Own),
             // All else is about one thing, and needs no body.
             (
@@ -419,7 +416,7 @@ async fn special(api: &Api, kind: Kind, collection: CollectionId) -> Key {
 /// What holds of the table, whatever it says: reading changes nothing, and what concerns the tenant takes more.
 fn needs_at_least(route: &RouteRow) -> Result<(), &'static str> {
     let of = |noun: &str| route.path.starts_with(&format!("/api/v1/{noun}"));
-    let is_health = of("health") || matches!(route.path, "/" | "/metrics");
+    let is_health = of("health") || route.path == "/metrics";
     if route.open != is_health {
         return Err("health alone is open");
     }
@@ -429,7 +426,9 @@ fn needs_at_least(route: &RouteRow) -> Result<(), &'static str> {
     if of("tenants") && route.scopes != [Scope::Operator] {
         return Err("tenants are the operator's");
     }
-    if (of("keys") || of("webhooks") || of("jobs")) && route.scopes != [Scope::Admin] {
+    if (of("keys") || of("webhooks") || of("jobs") || of("operations"))
+        && route.scopes != [Scope::Admin]
+    {
         return Err("that is the administrator's");
     }
     if route.for_widgets && !(of("questions") || of("conversations")) {

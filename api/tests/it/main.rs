@@ -11,6 +11,8 @@ mod idempotency;
 mod keys;
 mod lifecycle;
 mod limits;
+mod operations;
+mod page;
 mod quotas;
 mod widgets;
 

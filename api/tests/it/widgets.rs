@@ -5,7 +5,7 @@ use lectern_shared::{
     keys::{Key, Kind},
 };
 use reqwest::{Method, RequestBuilder, Response};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     Api,

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod lexicon;
 pub mod listing;
 pub mod models;
+pub mod operations;
 pub mod questions;
 pub mod quotas;
 pub mod reach;
