@@ -9,11 +9,23 @@ import type { Place } from './product';
 let server: Server;
 let site: string;
 const collections = new Map<Place, string>();
+const keys = new Map<Place, string>();
+
+/** A key of the kind that stands in pages: for this site and this collection alone. */
+async function widgetKey(place: Place, collection: string, origin: string): Promise<string> {
+  const response = await fetch(`${place.url}/api/v1/keys`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${KEY}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ name: 'site', kind: 'widget', collections: [collection], origins: [origin] }),
+  });
+  expect(response.status).toBe(201);
+  return ((await response.json()) as { key: string }).key;
+}
 
 const html = (place: Place) => `<!doctype html>
 <html lang="en"><title>A site</title><style>button { display: none !important; color: red !important }</style>
 <body><p>A site of somebody.</p>
-<script src="${place.url}/widget.js" data-key="${KEY}" data-collection="${collections.get(place)}" data-text-title="Ask the library" data-theme="light" async></script>
+<script src="${place.url}/widget.js" data-key="${keys.get(place)}" data-collection="${collections.get(place)}" data-text-title="Ask the library" data-theme="light" async></script>
 </body></html>`;
 
 beforeAll(async () => {
@@ -28,6 +40,7 @@ beforeAll(async () => {
   for (const place of [extracting(), generating()]) {
     const collection = await freshCollection(place);
     collections.set(place, collection);
+    keys.set(place, await widgetKey(place, collection, site));
     await ready(place, collection, 'handbook.pdf');
   }
 });
@@ -83,4 +96,15 @@ test('an answer is stopped and the widget goes on', async () => {
   await page.getByText('Stopped.').waitFor();
   expect(await page.getByText('word60').count()).toBe(0);
   expectNoComplaints(OWN);
+});
+
+test('on a site that its key does not name the widget says that it may not ask', async () => {
+  const page = await newPage();
+  // The same server under another name is another origin.
+  await page.goto(site.replace('127.0.0.1', 'localhost'));
+  await page.getByRole('button', { name: 'Ask a question' }).click();
+  await page.getByLabel('Your question').fill('How much is the daily allowance abroad?');
+  await page.keyboard.press('Enter');
+  await page.getByRole('alert').waitFor();
+  expect(await page.getByText('47 euros abroad').count()).toBe(0);
 });
