@@ -39,7 +39,7 @@ macro_rules! id {
 }
 
 impl QuestionId {
-    /// See [`unguessable`].
+    /// A fresh id that nobody guesses, for what the id alone may open.
     #[must_use]
     pub fn unguessable() -> Self {
         Self(unguessable())
@@ -47,7 +47,7 @@ impl QuestionId {
 }
 
 impl ConversationId {
-    /// See [`unguessable`].
+    /// A fresh id that nobody guesses, for what the id alone may open.
     #[must_use]
     pub fn unguessable() -> Self {
         Self(unguessable())
