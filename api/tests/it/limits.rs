@@ -130,23 +130,23 @@ async fn of_requests_at_one_moment_exactly_as_many_as_allowed_come_through_at_al
     let other = testing::start(testing::settings(&other), &api.place)
         .await
         .unwrap();
-    let requests = (0..60).map(|number| {
-        let address = if number % 2 == 0 {
-            api.address
-        } else {
-            other.address
-        };
-        let request = api.client.get(format!("http://{address}{LIST}"));
-        request.bearer_auth(keys::DEVELOPMENT_KEY).send()
-    });
-    let answers = join_all(requests).await;
-    let count = |wanted: u16| {
-        let statuses = answers
-            .iter()
-            .map(|answer| answer.as_ref().unwrap().status());
-        statuses.filter(|status| *status == wanted).count()
+    // A database that is too busy to say whose key it is has counted nothing: such a request is made again.
+    let ask = async |address: std::net::SocketAddr| {
+        let began = Instant::now();
+        loop {
+            let request = api.client.get(format!("http://{address}{LIST}"));
+            let request = request.bearer_auth(keys::DEVELOPMENT_KEY);
+            let status = request.send().await.unwrap().status().as_u16();
+            if status != 503 {
+                return status;
+            }
+            assert!(began.elapsed().as_secs() < 60, "the database stays busy");
+        }
     };
-    assert_eq!((count(200), count(429)), (10, 50));
+    let addresses = [api.address, other.address];
+    let statuses = join_all((0..40).map(|number| ask(addresses[number % 2]))).await;
+    let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
+    assert_eq!((count(200), count(429)), (10, 30));
     other.stop.cancel();
 }
 
