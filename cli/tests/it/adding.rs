@@ -164,6 +164,8 @@ async fn a_stream_of_events_that_breaks_is_taken_up_where_it_stopped() {
         "{added:?}"
     );
     assert!(road.broken.load(Ordering::SeqCst) > 0, "nothing broke");
+    let said = String::from_utf8_lossy(&road.said.lock().unwrap()).to_lowercase();
+    assert!(said.contains("last-event-id: 1-"), "it began anew");
 }
 
 #[tokio::test]

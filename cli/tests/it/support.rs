@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -194,6 +194,8 @@ impl Drop for Worker {
 pub(crate) struct Road {
     pub(crate) address: SocketAddr,
     pub(crate) sent: Arc<AtomicUsize>,
+    /// All that was sent.
+    pub(crate) said: Arc<Mutex<Vec<u8>>>,
     pub(crate) broken: Arc<AtomicUsize>,
 }
 
@@ -219,21 +221,27 @@ impl Road {
         let road = Self {
             address: listener.local_addr().unwrap(),
             sent: Arc::default(),
+            said: Arc::default(),
             broken: Arc::default(),
         };
         let (sent, broken) = (Arc::clone(&road.sent), Arc::clone(&road.broken));
+        let said = Arc::clone(&road.said);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(server).await.unwrap();
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
                 let (sent, broken) = (Arc::clone(&sent), Arc::clone(&broken));
+                let said = Arc::clone(&said);
                 tokio::spawn(async move {
                     let cut = |here: Direction| (here == direction).then_some((after, times));
-                    let unused = AtomicUsize::new(0);
+                    let hear = |piece: &[u8]| {
+                        sent.fetch_add(piece.len(), Ordering::SeqCst);
+                        said.lock().unwrap().extend_from_slice(piece);
+                    };
                     tokio::select! {
-                        () = carry(from_client, to_server, &sent, cut(Direction::ToServer), &broken) => {}
-                        () = carry(from_server, to_client, &unused, cut(Direction::ToClient), &broken) => {}
+                        () = carry(from_client, to_server, hear, cut(Direction::ToServer), &broken) => {}
+                        () = carry(from_server, to_client, |_| {}, cut(Direction::ToClient), &broken) => {}
                     }
                 });
             }
@@ -249,7 +257,7 @@ impl Road {
 async fn carry(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
-    count: &AtomicUsize,
+    hear: impl Fn(&[u8]),
     cut: Option<(usize, usize)>,
     broken: &AtomicUsize,
 ) {
@@ -257,7 +265,7 @@ async fn carry(
     let mut piece = vec![0; 16 << 10];
     while let Ok(length @ 1..) = from.read(&mut piece).await {
         carried += length;
-        count.fetch_add(length, Ordering::SeqCst);
+        hear(&piece[..length]);
         if let Some((after, times)) = cut
             && carried > after
             && broken
