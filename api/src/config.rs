@@ -136,8 +136,8 @@ pub struct ApiSettings {
     #[arg(long, env = "LECTERN_WEB_DIR", default_value = "web/dist")]
     pub web_dir: PathBuf,
     /// Where Grafana shows Lectern's dashboards, if it does: the operations page links there
-    #[arg(long, env = "LECTERN_GRAFANA_URL")]
-    pub grafana_url: Option<String>,
+    #[arg(long, env = "LECTERN_GRAFANA_URL", default_value = "")]
+    pub grafana_url: String,
     /// Bytes of an uploaded file, at the most
     #[arg(long, env = "LECTERN_UPLOAD_BYTES_MAX", default_value_t = 100 << 20)]
     pub upload_bytes_max: u64,

@@ -203,7 +203,7 @@ pub(crate) async fn show(
     Ok(Json(Operations {
         version: env!("CARGO_PKG_VERSION"),
         model: model.map(|model| model.to_string()),
-        grafana: state.settings.grafana_url.clone(),
+        grafana: Some(state.settings.grafana_url.clone()).filter(|url| !url.is_empty()),
         queues: queues
             .into_iter()
             .map(|queue| QueueView::new(queue, &minutes))
