@@ -1,9 +1,10 @@
 /** The widget on a site of another origin, which allows this server's script and answers, and nothing else. */
 
+import { mkdirSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { expectNoComplaints, extracting, freshCollection, generating, KEY, newPage, ready } from './browser';
+import { expectNoComplaints, extracting, freshCollection, generating, KEY, newPage, ready, shots } from './browser';
 import type { Place } from './product';
 
 let server: Server;
@@ -59,6 +60,8 @@ test('the widget answers with its source on a foreign site with a strict policy,
   await panel.getByText('47 euros abroad').waitFor();
   await panel.getByRole('button', { name: 'Source 1' }).click();
   await panel.getByText('Fernhill Travel Policy').waitFor();
+  mkdirSync(shots, { recursive: true });
+  await page.screenshot({ path: `${shots}/widget-desktop-light.png` });
   await panel.getByRole('button', { name: 'Good answer' }).click();
   await panel.locator('[aria-pressed=true]').waitFor();
   await page.reload();
@@ -67,7 +70,7 @@ test('the widget answers with its source on a foreign site with a strict policy,
   await page.getByRole('button', { name: 'Start over' }).click();
   await expect.poll(() => page.getByText('47 euros abroad').count()).toBe(0);
   await page.keyboard.press('Escape');
-  expect(await page.getByRole('dialog').count()).toBe(0);
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
   expectNoComplaints(OWN);
 });
 

@@ -65,6 +65,11 @@ function Panel({ store, texts, onClose }: { store: Store; texts: Texts; onClose:
   const length = turns[turns.length - 1]?.value.text.length;
   useEffect(() => field.current?.focus(), []);
   useEffect(() => end.current?.scrollIntoView({ block: 'end' }), [turns.length, length, busy]);
+  const startOver = () => {
+    store.startOver();
+    // The button is gone with the questions, and the focus would be with it.
+    field.current?.focus();
+  };
   const submit = () => {
     const question = text.trim();
     if (!question || busy) return;
@@ -81,13 +86,7 @@ function Panel({ store, texts, onClose }: { store: Store; texts: Texts; onClose:
       <header>
         <h2>{texts.title}</h2>
         {turns.length > 0 && (
-          <button
-            type="button"
-            class="icon"
-            aria-label={texts.fresh}
-            title={texts.fresh}
-            onClick={() => store.startOver()}
-          >
+          <button type="button" class="icon" aria-label={texts.fresh} title={texts.fresh} onClick={startOver}>
             <Glyph d={FRESH} />
           </button>
         )}
