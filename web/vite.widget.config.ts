@@ -16,5 +16,6 @@ export default defineConfig({
       fileName: () => 'widget.js',
     },
   },
-  esbuild: { jsx: 'automatic', jsxImportSource: 'preact' },
+  // Sites that say nothing of their encoding have scripts read as Latin-1.
+  esbuild: { jsx: 'automatic', jsxImportSource: 'preact', charset: 'ascii' },
 });

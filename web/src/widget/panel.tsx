@@ -204,7 +204,7 @@ function Passage({ source, texts }: { source: Source; texts: Texts }) {
       <figcaption>
         <bdi>{source.document_title ?? source.document_name}</bdi>, {where}
       </figcaption>
-      <blockquote dir="auto">{source.text}</blockquote>
+      <blockquote dir="auto">{source.text.replace(/([^\n])\n(?!\n)/g, '$1 ')}</blockquote>
     </figure>
   );
 }
