@@ -284,6 +284,7 @@ END
 # In a job of its own (set -m), since a shell ignores SIGINT in what it starts otherwise; and whoever started this test
 # may have had it ignored already, which bash can't undo by itself.
 start_run() {
+  : >"$clone/run.log" # on a busy machine the log of the run before would be taken for this one's
   set -m
   PATH="$clone/bin:$PATH" LECTERN_LISTEN="127.0.0.1:$page_port" \
     env --default-signal=INT,QUIT "$clone/deploy/dev/run.sh" >"$clone/run.log" 2>&1 &
