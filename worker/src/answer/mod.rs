@@ -50,7 +50,7 @@ pub(crate) use self::{
     generate::Generator,
     retrieve::{Ask, Parts, Retrieved, retrieve},
 };
-use crate::{context::Context, error::JobError, report::Report, rerank};
+use crate::{context::Context, error::JobError, lexical::Language, report::Report, rerank};
 
 pub(crate) async fn answer(
     context: &Context,
