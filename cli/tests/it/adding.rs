@@ -154,7 +154,7 @@ async fn a_stream_of_events_that_breaks_is_taken_up_where_it_stopped() {
         "{uploaded:?}"
     );
     // The stream of an ingest has more bytes than that; other answers have fewer, or are over by then.
-    let road = Road::breaking(lectern.address(), Direction::ToClient, 3, 1500).await;
+    let road = Road::breaking(lectern.address(), Direction::ToClient, 3, 2200).await;
     let mut add = lectern.command(&["add", "handbook.pdf"]);
     add.env("LECTERN_URL", road.url());
     let (_worker, added) = tokio::join!(async { lectern.worker() }, ended(add));

@@ -21,7 +21,11 @@ pub(super) const PASSAGES: [&str; 4] = [
     "El cometa volverá a ser visible desde la Tierra dentro de setenta y seis años.",
 ];
 
-/// From which cosine on two texts have something to do with each other: the mean of such pairs.
+/// The mean cosine of such pairs by all-MiniLM-L6-v2, with whose cosines the thresholds were chosen: they stay as they
+/// are for models that have it.
+const UNRELATED: f32 = 0.0944;
+
+/// What a cosine must be more than to say anything: 0 for all-MiniLM-L6-v2, and about 0.7 for the E5 family.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Floor(pub(super) f32);
 
@@ -34,8 +38,9 @@ impl Floor {
         let (count, sum) = pairs.fold((0_u16, 0.0), |(count, sum), cosine| {
             (count + 1, sum + cosine)
         });
+        let mean = sum / f32::from(count.max(1));
         // A model for which everything is alike would leave nothing to divide by.
-        Self((sum / f32::from(count.max(1))).clamp(0.0, 0.95))
+        Self(((mean - UNRELATED) / (1.0 - UNRELATED)).clamp(0.0, 0.95))
     }
 
     pub(super) fn calibrated(self, cosine: f32) -> f32 {
@@ -67,12 +72,19 @@ mod tests {
 
     #[test]
     fn unrelated_texts_come_to_nothing_and_equal_ones_to_one() {
-        let floor = Floor::of(&[vec![1.0, 0.0]], &[vec![0.8, 0.6], vec![0.6, 0.8]]);
+        let passages = [vec![0.82832, 0.0], vec![0.62832, 0.0]];
+        let floor = Floor::of(&[vec![1.0, 0.0]], &passages);
         assert!((floor.0 - 0.7).abs() < 1e-6);
         assert!(floor.calibrated(0.7).abs() < 1e-6);
         assert!((floor.calibrated(1.0) - 1.0).abs() < 1e-6);
         assert!((floor.calibrated(0.85) - 0.5).abs() < 1e-6);
         assert!((floor.cosine(0.5) - 0.85).abs() < 1e-6);
+    }
+
+    #[test]
+    fn cosines_of_the_model_that_thresholds_were_chosen_with_stay_as_they_are() {
+        let floor = Floor::of(&[vec![1.0, 0.0]], &[vec![UNRELATED, 0.0]]);
+        assert_eq!(floor.calibrated(0.25).to_bits(), 0.25_f32.to_bits());
     }
 
     #[test]
