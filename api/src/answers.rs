@@ -159,27 +159,12 @@ impl Answering {
     }
 
     fn retell(&mut self, question: Question, sources: Vec<Source>) {
-        let cited = sources
-            .iter()
-            .filter(|source| source.cited == Some(true))
-            .map(|source| source.number)
-            .collect();
+        let (text, done) = streams::retold(question, &sources);
         self.steps.extend([
             Step::Reset,
             Step::Sources(sources),
-            Step::Text(question.answer.unwrap_or_default()),
-            Step::Done(Box::new(AnswerDone {
-                generator: question.generator.unwrap_or_default(),
-                usage: question.usage.unwrap_or_default(),
-                timings: question.timings.unwrap_or_default(),
-                confidence: question.confidence,
-                cached: question.cached.unwrap_or_default(),
-                language: question.language,
-                cited,
-                abstained: question.abstained.unwrap_or_default(),
-                faq: question.faq.map(|faq| faq.0),
-                notice: question.notice,
-            })),
+            Step::Text(text),
+            Step::Done(Box::new(done)),
         ]);
     }
 }

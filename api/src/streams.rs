@@ -95,6 +95,24 @@ pub(crate) async fn of_question(
     follow(state, caller.reach, subject, after, None, seat).await
 }
 
+/// The text of an answer that is a row, and its end.
+pub(crate) fn retold(question: Question, sources: &[Source]) -> (String, AnswerDone) {
+    let cited = sources.iter().filter(|source| source.cited == Some(true));
+    let done = AnswerDone {
+        generator: question.generator.unwrap_or_default(),
+        usage: question.usage.unwrap_or_default(),
+        timings: question.timings.unwrap_or_default(),
+        confidence: question.confidence,
+        cached: question.cached.unwrap_or_default(),
+        language: question.language,
+        cited: cited.map(|source| source.number).collect(),
+        abstained: question.abstained.unwrap_or_default(),
+        faq: question.faq.map(|faq| faq.0),
+        notice: question.notice,
+    };
+    (question.answer.unwrap_or_default(), done)
+}
+
 /// An id that we never gave out means the same as none: the stream starts from the beginning.
 fn last_event_id(headers: &HeaderMap) -> EventId {
     headers
@@ -319,34 +337,16 @@ impl Story {
             events.push(sse(name::RESET, &Empty {}));
         }
         let sources: Vec<_> = sources.into_iter().map(Source::from).collect();
-        let cited = sources.iter().filter(|source| source.cited == Some(true));
-        let cited = cited.map(|source| source.number).collect();
-        if question.standalone_question.is_some() {
+        if let Some(standalone_question) = &question.standalone_question {
             let status = Status {
-                standalone_question: question.standalone_question,
+                standalone_question: Some(standalone_question.clone()),
                 ..Status::stage("rewriting")
             };
             events.push(sse(name::STATUS, &status));
         }
+        let (text, done) = retold(question, &sources);
         events.push(sse(name::SOURCES, &Sources::from(sources)));
-        events.push(sse(
-            name::TOKEN,
-            &Token {
-                text: question.answer.unwrap_or_default(),
-            },
-        ));
-        let done = AnswerDone {
-            generator: question.generator.unwrap_or_default(),
-            usage: question.usage.unwrap_or_default(),
-            timings: question.timings.unwrap_or_default(),
-            confidence: question.confidence,
-            cached: question.cached.unwrap_or_default(),
-            language: question.language,
-            cited,
-            abstained: question.abstained.unwrap_or_default(),
-            faq: question.faq.map(|faq| faq.0),
-            notice: question.notice,
-        };
+        events.push(sse(name::TOKEN, &Token { text }));
         events.push(sse(name::DONE, &done));
         events
     }

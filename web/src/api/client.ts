@@ -41,10 +41,13 @@ export class Client {
     public key: string,
     /** Where the API is: empty for the page's own origin. */
     readonly base = '',
+    /** What the visitor of a page calls itself: its questions open to nobody else. */
+    private readonly visitor?: string,
   ) {}
 
   get headers(): Record<string, string> {
-    return { Authorization: `Bearer ${this.key}` };
+    const headers = { Authorization: `Bearer ${this.key}` };
+    return this.visitor ? { ...headers, 'Lectern-Visitor': this.visitor } : headers;
   }
 
   async request(path: string, options: RequestInit = {}): Promise<Response> {

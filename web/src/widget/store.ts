@@ -18,9 +18,9 @@ export class Store {
     api: string,
     private readonly collection: string | undefined,
   ) {
-    this.client = new Client(key, api);
     this.kept = `lectern.widget.${api}.${key.slice(0, 16)}`;
-    this.conversation = this.remembered();
+    this.client = new Client(key, api, visitor(`${this.kept}.visitor`));
+    this.conversation = remembered(this.kept);
   }
 
   /** What was asked before, when the widget is first opened. */
@@ -104,22 +104,36 @@ export class Store {
     change(turn, { rating });
   }
 
-  /** Sites may forbid storage, or readers: then nothing is remembered. */
-  private remembered(): string | undefined {
-    try {
-      return localStorage.getItem(this.kept) ?? undefined;
-    } catch {
-      return undefined;
-    }
-  }
-
   private remember(conversation: string | undefined): void {
     this.conversation = conversation;
-    try {
-      if (conversation) localStorage.setItem(this.kept, conversation);
-      else localStorage.removeItem(this.kept);
-    } catch {
-      // As above.
-    }
+    remember(this.kept, conversation);
   }
+}
+
+/** Sites may forbid storage, or readers: then nothing is remembered. */
+function remembered(name: string): string | undefined {
+  try {
+    return localStorage.getItem(name) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function remember(name: string, value: string | undefined): void {
+  try {
+    if (value) localStorage.setItem(name, value);
+    else localStorage.removeItem(name);
+  } catch {
+    // As above.
+  }
+}
+
+/** The key is public and ids may be seen: this secret keeps what was asked to whoever asked it. */
+function visitor(name: string): string {
+  const known = remembered(name);
+  if (known) return known;
+  const bits = crypto.getRandomValues(new Uint8Array(24));
+  const secret = btoa(String.fromCharCode(...bits));
+  remember(name, secret);
+  return secret;
 }
