@@ -44,6 +44,8 @@ impl Keeper {
                         held_until = began + lease;
                         continue;
                     }
+                    // The holder is about to hear so, and then says so: nothing may interrupt it any more.
+                    Ok(Lease::Done) => return std::future::pending().await,
                     Ok(Lease::CancelRequested) => PutDown::CancelRequested,
                     Ok(Lease::Lost) => PutDown::Lost,
                     Err(error) => {

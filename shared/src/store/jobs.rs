@@ -277,11 +277,16 @@ pub enum Lease {
     Held,
     /// Held, and somebody wants the job cancelled.
     CancelRequested,
+    /// This attempt has done it.
+    Done,
     /// Somebody else has the job, or it is gone.
     Lost,
 }
 
 /// Keeps a job for another `lease`.
+///
+/// A renewal that comes while the transaction runs that ends the job waits for it, and finds the job done, perhaps before
+/// the holder hears so.
 ///
 /// # Errors
 /// When the database fails.
@@ -299,8 +304,20 @@ pub async fn renew(pool: &PgPool, id: JobId, attempt: i32, lease: Duration) -> R
     Ok(match cancel_requested {
         Some(true) => Lease::CancelRequested,
         Some(false) => Lease::Held,
+        None if is_done(pool, id, attempt).await? => Lease::Done,
         None => Lease::Lost,
     })
+}
+
+/// Whether this attempt has done the job: nobody else writes that under its number.
+async fn is_done(pool: &PgPool, id: JobId, attempt: i32) -> Result<bool> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from jobs where id = $1 and attempt = $2 and state = 'done') as "done!""#,
+        id.0,
+        attempt,
+    )
+    .fetch_one(pool)
+    .await?)
 }
 
 /// How far the stage of a job is.

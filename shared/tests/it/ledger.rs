@@ -301,6 +301,42 @@ async fn a_job_is_cancelled_at_once_while_it_waits_and_at_the_next_look_while_it
 }
 
 #[tokio::test]
+async fn a_renewal_that_waits_for_the_end_of_its_own_job_finds_it_done_and_not_lost() {
+    let place = Place::new().await.unwrap();
+    let job = enqueue(&place, DEFAULT_TENANT, &limits()).await;
+    let claimed = jobs::claim(&place.pool, job.id, "w", LEASE)
+        .await
+        .unwrap()
+        .unwrap();
+    let mut tx = place.pool.begin().await.unwrap();
+    assert!(
+        jobs::finish(&mut tx, job.id, claimed.attempt)
+            .await
+            .unwrap()
+    );
+    let (pool, attempt) = (place.pool.clone(), claimed.attempt);
+    let renewal = tokio::spawn(async move { jobs::renew(&pool, job.id, attempt, LEASE).await });
+    // Until it waits for the row.
+    let waits = "select exists (select from pg_stat_activity
+                 where datname = current_database() and wait_event_type = 'Lock')";
+    while !sqlx::query_scalar::<_, bool>(waits)
+        .fetch_one(&place.pool)
+        .await
+        .unwrap()
+    {
+        tokio::task::yield_now().await;
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(renewal.await.unwrap().unwrap(), Lease::Done);
+    assert_eq!(
+        jobs::renew(&place.pool, job.id, attempt + 1, LEASE)
+            .await
+            .unwrap(),
+        Lease::Lost
+    );
+}
+
+#[tokio::test]
 async fn a_second_job_of_a_subject_counts_its_attempts_on() {
     let place = Place::new().await.unwrap();
     let subject = Uuid::now_v7();
