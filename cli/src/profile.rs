@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use directories::ProjectDirs;
+use etcetera::{BaseStrategy, choose_base_strategy};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -36,9 +36,9 @@ impl Profile {
     pub(crate) fn find(common: &Common) -> Result<Self> {
         let file = match &common.config_file {
             Some(file) => file.clone(),
-            None => ProjectDirs::from("", "", "lectern")
-                .map(|folders| folders.config_dir().join("config.toml"))
-                .ok_or_else(|| {
+            None => choose_base_strategy()
+                .map(|folders| folders.config_dir().join("lectern/config.toml"))
+                .map_err(|_| {
                     Error::local(
                         "this user has no home folder",
                         "Name a file with --config-file.",
