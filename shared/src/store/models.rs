@@ -150,24 +150,40 @@ pub(super) async fn register(tx: &mut PgConnection, identity: &ModelIdentity) ->
     Ok(ModelId(id))
 }
 
+/// A row of `embedding_models`.
+pub(super) struct Row {
+    pub(super) id: i16,
+    pub(super) name: String,
+    pub(super) revision: String,
+    pub(super) dimensions: i16,
+    pub(super) pooling: String,
+    pub(super) quantization: String,
+    pub(super) max_tokens: i16,
+}
+
+impl Row {
+    pub(super) fn into_model(self) -> (ModelId, ModelIdentity) {
+        let identity = ModelIdentity {
+            name: self.name,
+            revision: self.revision,
+            dimensions: self.dimensions.cast_unsigned(),
+            pooling: self.pooling,
+            quantization: self.quantization,
+            max_tokens: self.max_tokens.cast_unsigned(),
+        };
+        (ModelId(self.id), identity)
+    }
+}
+
 pub(super) async fn active(tx: &mut PgConnection) -> Result<Option<(ModelId, ModelIdentity)>> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        Row,
         "select id, name, revision, dimensions, pooling, quantization, max_tokens
          from embedding_models where active"
     )
     .fetch_optional(tx)
     .await?;
-    Ok(row.map(|row| {
-        let identity = ModelIdentity {
-            name: row.name,
-            revision: row.revision,
-            dimensions: row.dimensions.cast_unsigned(),
-            pooling: row.pooling,
-            quantization: row.quantization,
-            max_tokens: row.max_tokens.cast_unsigned(),
-        };
-        (ModelId(row.id), identity)
-    }))
+    Ok(row.map(Row::into_model))
 }
 
 /// The model that the vectors are made with, if there has been a worker yet.

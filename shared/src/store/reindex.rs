@@ -15,7 +15,7 @@ use sqlx::{Connection, PgConnection, PgPool, pool::PoolConnection};
 
 use super::{
     Result, StoreError, index,
-    models::{self, ModelId, ModelIdentity},
+    models::{self, ModelId, ModelIdentity, Row},
 };
 
 /// Chunks of a batch, and what their ids are divided by to tell batches apart.
@@ -120,23 +120,14 @@ async fn renew_columns(tx: &mut PgConnection, dimensions: Option<u16>) -> Result
 }
 
 async fn building(tx: &mut PgConnection) -> Result<Option<(ModelId, ModelIdentity)>> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        Row,
         "select id, name, revision, dimensions, pooling, quantization, max_tokens
          from embedding_models where building"
     )
     .fetch_optional(tx)
     .await?;
-    Ok(row.map(|row| {
-        let identity = ModelIdentity {
-            name: row.name,
-            revision: row.revision,
-            dimensions: row.dimensions.cast_unsigned(),
-            pooling: row.pooling,
-            quantization: row.quantization,
-            max_tokens: row.max_tokens.cast_unsigned(),
-        };
-        (ModelId(row.id), identity)
-    }))
+    Ok(row.map(Row::into_model))
 }
 
 /// The build that runs, if one does.
