@@ -2,8 +2,15 @@
 //!
 //! Tesseract and the libraries that it reads pictures with are C++ and C, and a scan is a stranger's picture.
 //! What we hand it is grey pixels that we have drawn ourselves, so little can go wrong; the limits are for what does.
+//! Where the kernel has Landlock, it reads programs, libraries and their data, writes nothing, and has no network.
 
-use std::{ffi::CString, ffi::OsString, io::Write, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::CString,
+    ffi::OsString,
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use nix::{
     errno::Errno,
@@ -16,6 +23,8 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::ingest::parse::leave_only;
+
 /// The argument after the program's name that makes our binary Tesseract: `main` must hand over to [`run_child`] when
 /// it sees it, before it starts a runtime or reads its configuration.
 pub const CHILD_COMMAND: &str = "ocr-child";
@@ -25,6 +34,19 @@ pub(super) const NOT_FOUND: u8 = 127;
 
 /// stdin, stdout, stderr, libraries and data files, one after the other.
 const OPEN_FILES_MAX: u64 = 32;
+
+/// Where systems keep programs, libraries and their data.
+const SYSTEM: [&str; 9] = [
+    "/usr",
+    "/bin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/nix/store",
+    "/etc/ld.so.cache",
+    "/dev/null",
+    "/dev/urandom",
+];
 
 /// Questions go first: recognising takes seconds a page, and nobody waits for one. A third of a processor's time is
 /// left where all are busy.
@@ -79,11 +101,25 @@ fn confine(cage: &Cage) -> nix::Result<()> {
     // The kernel sends this when the thread that started us ends; it outlives the exec below.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     // Asked after the death signal is armed: a parent that died before would have sent none.
-    if getppid() == Pid::from_raw(cage.parent.cast_signed()) {
-        Ok(())
-    } else {
-        Err(Errno::ESRCH)
+    if getppid() != Pid::from_raw(cage.parent.cast_signed()) {
+        return Err(Errno::ESRCH);
     }
+    leave_only(&readable(&cage.program)).map_err(|_| Errno::EPERM)
+}
+
+/// What Tesseract needs: the system's programs, and what it was installed with if it stands elsewhere, as
+/// /opt/tesseract/bin/tesseract does.
+fn readable(program: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
+    if let Ok(program) = program.canonicalize() {
+        let folder = program.parent().filter(|folder| folder.ends_with("bin"));
+        let installed = folder.and_then(Path::parent);
+        // Not everything, for a program in /bin.
+        let installed = installed.filter(|path| path.parent().is_some());
+        paths.extend(installed.map(Path::to_owned));
+        paths.push(program);
+    }
+    paths
 }
 
 fn become_program(cage: &Cage) -> nix::Result<std::convert::Infallible> {

@@ -8,10 +8,12 @@
 //! What must be loaded from a file is loaded before: PDFium. The document is an open file, and read after.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::{env, thread};
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, LandlockStatus, Ruleset, RulesetAttr, RulesetError, Scope,
+    ABI, Access, AccessFs, AccessNet, LandlockStatus, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetError, Scope, path_beneath_rules,
 };
 use nix::libc;
 use seccompiler::{
@@ -51,7 +53,7 @@ pub enum LockError {
 /// When a lock that the kernel has doesn't close. One that it lacks is none.
 pub(super) fn lock_in() -> Result<Locks, LockError> {
     Ok(Locks {
-        landlock: forbid_files_and_network(LANDLOCK)?,
+        landlock: forbid_files_and_network(LANDLOCK, &[])?,
         seccomp: forbid_other_calls()?,
     })
 }
@@ -67,8 +69,18 @@ pub fn locks_here() -> Result<Locks, LockError> {
     trial.join().unwrap_or(Err(LockError::Panicked))
 }
 
-/// No rule is added: nothing beneath any folder, no port. What is open already stays usable.
-fn forbid_files_and_network(newest: ABI) -> Result<u32, LockError> {
+/// Leaves this thread, and all that it starts from now on, nothing to open but files at and beneath `readable`, which
+/// may be read and executed: for programs that are not ours, and whose system calls nobody lists. Paths that don't exist
+/// are left out.
+///
+/// # Errors
+/// When Landlock is there and doesn't close. A kernel that lacks it is none.
+pub(crate) fn leave_only(readable: &[PathBuf]) -> Result<(), LockError> {
+    forbid_files_and_network(LANDLOCK, readable).map(drop)
+}
+
+/// No file but `readable` ones, no port. What is open already stays usable.
+fn forbid_files_and_network(newest: ABI, readable: &[PathBuf]) -> Result<u32, LockError> {
     let mut rules = Ruleset::default().handle_access(AccessFs::from_all(newest))?;
     let network = AccessNet::from_all(newest);
     if !network.is_empty() {
@@ -78,7 +90,8 @@ fn forbid_files_and_network(newest: ABI) -> Result<u32, LockError> {
     if !scopes.is_empty() {
         rules = rules.scope(scopes)?;
     }
-    let status = rules.create()?.restrict_self()?;
+    let readable = path_beneath_rules(readable, AccessFs::from_read(newest));
+    let status = rules.create()?.add_rules(readable)?.restrict_self()?;
     Ok(match status.landlock {
         LandlockStatus::Available { effective_abi, .. } => effective_abi.min(newest) as u32,
         LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => 0,
@@ -295,7 +308,7 @@ mod tests {
         let (_, left) = behind(|| forbid_other_calls().unwrap());
         assert_eq!(left, [""; 0], "behind seccomp alone");
 
-        let (version, left) = behind(|| forbid_files_and_network(LANDLOCK).unwrap());
+        let (version, left) = behind(|| forbid_files_and_network(LANDLOCK, &[]).unwrap());
         let mut expected = attempts().map(|(what, _)| what).to_vec();
         let closes = |lock: u32, what: &[&str], expected: &mut Vec<&str>| {
             if version >= lock {
@@ -335,7 +348,7 @@ mod tests {
 
     #[test]
     fn an_old_landlock_closes_what_it_knows() {
-        let (version, left) = behind(|| forbid_files_and_network(ABI::V1).unwrap());
+        let (version, left) = behind(|| forbid_files_and_network(ABI::V1, &[]).unwrap());
         assert_eq!(version.min(1), version);
         assert_eq!(left.contains(&"read a file"), version == 0);
         assert!(left.contains(&"connect"));

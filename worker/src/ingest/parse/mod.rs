@@ -44,6 +44,7 @@ pub use lectern_shared::store::chunks::Bounds;
 use serde::{Deserialize, Serialize};
 
 pub use child::run_child;
+pub(crate) use lock::leave_only;
 pub use lock::{LockError, Locks, locks_here};
 pub use pictures::{Picture, Pictures};
 pub(in crate::ingest) use process::{ProcessGroup, read_start};

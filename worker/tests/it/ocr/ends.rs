@@ -165,3 +165,10 @@ async fn a_tesseract_that_lies_gives_text_on_the_page_or_none() {
     assert_eq!(page.text, "evil");
     assert_eq!(json!(page.lines[0].bounds), json!([0.0, 1.0, 1.0, 1.0]));
 }
+
+#[tokio::test]
+async fn a_tesseract_that_is_curious_finds_nothing_besides_its_pixels() {
+    let (_folder, program) = stand_in("tesseract-curious.sh");
+    let outcome = read(&own_file("no-text.pdf"), &[&option(&program)]).await;
+    assert_eq!(outcome.document.pages[0].text, "kept kept kept");
+}
