@@ -25,6 +25,9 @@ fn own(name: &str) -> Vec<u8> {
     std::fs::read(own_file(name)).unwrap()
 }
 
+/// Of a zip that takes long enough to be interrupted in.
+const FILES: i64 = 300;
+
 impl Lectern {
     pub(crate) async fn import(&self, fields: &[(&'static str, &str)], zip: Vec<u8>) -> Response {
         let mut form = multipart::Form::new();
@@ -245,4 +248,44 @@ async fn a_folder_on_disk_is_imported_by_the_command_and_once_only() {
         let settled = lectern.settled(document["id"].as_str().unwrap()).await;
         assert_eq!(settled["state"], "ready");
     }
+}
+
+#[tokio::test]
+async fn an_import_whose_worker_is_killed_goes_on_where_it_was_and_doubles_nothing() {
+    let lectern = Lectern::start().await;
+    let worker = lectern.worker();
+    let texts: Vec<_> = (0..FILES)
+        .map(|number| {
+            let name = format!("unit-{number}.txt");
+            (name, format!("Unit {number} is behind the mill."))
+        })
+        .collect();
+    let files: Vec<_> = texts
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_bytes()))
+        .collect();
+    let accepted = lectern.import(&[], zip(&files)).await;
+    assert_eq!(accepted.status(), 202);
+    let path = accepted.headers()["location"].to_str().unwrap().to_owned();
+    lectern.poll(&path, |import| import["created"] != 0).await;
+    worker.kill();
+    let half = lectern.count("documents").await;
+    assert!(
+        (1..FILES).contains(&half),
+        "{half} files when it was killed"
+    );
+
+    let _other = lectern.worker();
+    let import = lectern.imported(accepted).await;
+    assert_eq!(
+        (&import["state"], &import["created"], &import["total"]),
+        (&json!("done"), &json!(FILES), &json!(FILES)),
+        "{import}"
+    );
+    assert_eq!(lectern.count("documents").await, FILES);
+    let same = lectern.count("(select from documents group by name having count(*) > 1) as same");
+    assert_eq!(same.await, 0);
+    // What was unpacked when the worker died has no row; the doctor takes it away.
+    let blobs = i64::try_from(lectern.place.blob_count()).unwrap();
+    assert!((FILES..=FILES + 2).contains(&blobs), "{blobs} blobs");
 }
