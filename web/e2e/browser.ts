@@ -1,6 +1,7 @@
 /** A browser, pages in it, and what the tests do again and again. */
 
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, inject } from 'vitest';
@@ -95,3 +96,25 @@ export async function ask(page: Page, question: string): Promise<void> {
 
 export const extracting = (): Place => inject('extracting');
 export const generating = (): Place => inject('generating');
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** The policy of the page forbids scripts that are put in; the tests' own is let through the debugger's door. */
+export async function expectAccessible(page: Page): Promise<void> {
+  await page.evaluate(axe);
+  const found = await page.evaluate(async () => {
+    const { axe } = window as unknown as { axe: typeof import('axe-core') };
+    const { violations } = await axe.run(document, { resultTypes: ['violations'] });
+    return violations
+      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+  });
+  expect(found).toEqual([]);
+}
+
+export const SCREENS: [string, Wanted][] = [
+  ['desktop-light', { theme: 'light' }],
+  ['desktop-dark', { theme: 'dark' }],
+  ['phone-light', { theme: 'light', viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
+  ['phone-dark', { theme: 'dark', viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
+];

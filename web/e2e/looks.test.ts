@@ -1,24 +1,22 @@
 /** How it looks, to eyes, to screen readers and to the network: pictures to be looked at, axe, and what is loaded. */
 
-import { mkdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdirSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import type { Page } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
 import {
   api,
   ask,
+  expectAccessible,
   expectNoComplaints,
   extracting,
   file,
   freshCollection,
   newPage,
   ready,
+  SCREENS,
   shots,
-  type Wanted,
 } from './browser';
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 let full: string;
 let empty: string;
@@ -33,26 +31,6 @@ beforeAll(async () => {
     answer: 'Whoever is sober.',
   });
 });
-
-/** The policy of the page forbids scripts that are put in; the tests' own is let through the debugger's door. */
-async function expectAccessible(page: Page): Promise<void> {
-  await page.evaluate(axe);
-  const found = await page.evaluate(async () => {
-    const { axe } = window as unknown as { axe: typeof import('axe-core') };
-    const { violations } = await axe.run(document, { resultTypes: ['violations'] });
-    return violations
-      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-      .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
-  });
-  expect(found).toEqual([]);
-}
-
-const SCREENS: [string, Wanted][] = [
-  ['desktop-light', { theme: 'light' }],
-  ['desktop-dark', { theme: 'dark' }],
-  ['phone-light', { theme: 'light', viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
-  ['phone-dark', { theme: 'dark', viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
-];
 
 for (const [screen, wanted] of SCREENS) {
   test(`every view is without serious findings, and pictured, on ${screen}`, async () => {
@@ -97,9 +75,9 @@ test('the page speaks Spanish to those who do', async () => {
   await page.goto(`${extracting().url}/#/documents`);
   await page.getByRole('heading', { name: 'Documentos' }).waitFor();
   expect(await page.locator('html').getAttribute('lang')).toBe('es');
+  await page.screenshot({ path: `${shots}/documents-spanish.png`, animations: 'disabled' });
   await page.getByLabel('Idioma').selectOption('en');
   await page.getByRole('heading', { name: 'Documents' }).waitFor();
-  await page.screenshot({ path: `${shots}/spanish-desktop-light.png` });
   expectNoComplaints();
 });
 

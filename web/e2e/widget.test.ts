@@ -4,7 +4,18 @@ import { mkdirSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { expectNoComplaints, extracting, freshCollection, generating, KEY, newPage, ready, shots } from './browser';
+import {
+  expectAccessible,
+  expectNoComplaints,
+  extracting,
+  freshCollection,
+  generating,
+  KEY,
+  newPage,
+  ready,
+  SCREENS,
+  shots,
+} from './browser';
 import type { Place } from './product';
 
 let server: Server;
@@ -23,10 +34,10 @@ async function widgetKey(place: Place, collection: string, origin: string): Prom
   return ((await response.json()) as { key: string }).key;
 }
 
-const html = (place: Place) => `<!doctype html>
+const html = (place: Place, theme: string) => `<!doctype html>
 <html lang="en"><title>A site</title><style>button { display: none !important; color: red !important }</style>
 <body><p>A site of somebody.</p>
-<script src="${place.url}/widget.js" data-key="${keys.get(place)}" data-collection="${collections.get(place)}" data-text-title="Ask the library" data-theme="light" async></script>
+<script src="${place.url}/widget.js" data-key="${keys.get(place)}" data-collection="${collections.get(place)}" data-text-title="Ask the library" data-theme="${theme}" async></script>
 </body></html>`;
 
 beforeAll(async () => {
@@ -34,7 +45,7 @@ beforeAll(async () => {
     const place = request.url === '/generating' ? generating() : extracting();
     const policy = `default-src 'none'; script-src ${place.url}; connect-src ${place.url}; require-trusted-types-for 'script'; trusted-types 'none'`;
     response.writeHead(200, { 'Content-Type': 'text/html', 'Content-Security-Policy': policy });
-    response.end(html(place));
+    response.end(html(place, request.url === '/dark' ? 'dark' : 'light'));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   site = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -62,8 +73,6 @@ test('the widget answers with its source on a foreign site with a strict policy,
   await expect.poll(() => panel.locator('.answer').innerText()).toMatch(/abroad\.\s*1$/);
   await panel.getByRole('button', { name: 'Source 1' }).click();
   await panel.getByText('Fernhill Travel Policy').waitFor();
-  mkdirSync(shots, { recursive: true });
-  await page.screenshot({ path: `${shots}/widget-desktop-light.png` });
   await panel.getByRole('button', { name: 'Good answer' }).click();
   await panel.locator('[aria-pressed=true]').waitFor();
   await page.reload();
@@ -75,6 +84,21 @@ test('the widget answers with its source on a foreign site with a strict policy,
   await page.getByRole('dialog').waitFor({ state: 'detached' });
   expectNoComplaints(OWN);
 });
+
+for (const [screen, { theme, ...wanted }] of SCREENS) {
+  test(`the widget is without serious findings, and pictured, on ${screen}`, async () => {
+    const page = await newPage(wanted);
+    await page.goto(`${site}/${theme}`);
+    await page.getByRole('button', { name: 'Ask a question' }).click();
+    await page.getByLabel('Your question').fill('How much is the daily allowance abroad?');
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Good answer' }).waitFor();
+    mkdirSync(shots, { recursive: true });
+    await page.screenshot({ path: `${shots}/widget-${screen}.png`, animations: 'disabled' });
+    await expectAccessible(page);
+    expectNoComplaints(OWN);
+  });
+}
 
 test('markup in an answer does nothing in the widget', async () => {
   const page = await newPage();

@@ -45,6 +45,7 @@ export const es: Texts = {
     too_large: 'El archivo es más grande de lo que acepta este servidor. Divídalo.',
     unsupported_type:
       'Por su contenido no es un archivo que se pueda leer. Conviértalo a PDF, Word, PowerPoint, Excel, EPUB, HTML, Markdown, CSV, JSON Lines o texto, y súbalo otra vez.',
+    not_a_pdf: 'El archivo no es un PDF. Ábralo para ver qué es, y suba un PDF.',
     empty_file: 'El archivo está vacío. Compruébelo y súbalo otra vez.',
     queue_full: 'Hay demasiado en espera. Inténtelo cuando algo haya terminado.',
     rate_limited: 'Demasiadas peticiones en poco tiempo.',
@@ -56,18 +57,39 @@ export const es: Texts = {
       'El documento no tiene texto, y el reconocimiento (OCR) no encontró ninguno. Escanéelo con más nitidez y súbalo otra vez.',
     ocr_off:
       'Este PDF solo tiene imágenes y el reconocimiento de texto (OCR) está desactivado. Actívelo en los ajustes de la colección e inténtelo de nuevo.',
+    ocr_unavailable:
+      'Este PDF solo tiene imágenes y el servidor no tiene reconocimiento de texto (OCR). Instale Tesseract con los datos de sus idiomas donde corren los trabajadores e inténtelo de nuevo.',
+    ocr_failed:
+      'Este PDF solo tiene imágenes y el reconocimiento de texto (OCR) no pudo leerlas. Guárdelo de nuevo o escanéelo otra vez.',
     password_required:
       'Este archivo está protegido, y falta la contraseña o no es la correcta. Inténtelo de nuevo con la contraseña.',
+    password_wrong: 'La contraseña no es la correcta. Inténtelo de nuevo con la que corresponde.',
     encryption_unsupported:
       'Este PDF está cifrado de una forma que Lectern no puede abrir. Guárdelo sin cifrado y súbalo.',
     too_many_pages: 'El archivo tiene más páginas de las que acepta este servidor. Divídalo.',
+    too_many_chunks: 'El documento tiene más texto del que acepta este servidor. Divídalo.',
+    page_too_big:
+      'Las páginas de este PDF ocupan al descomprimirse más que cualquier página honrada. Guárdelo de nuevo y súbalo.',
+    unpacked_too_big: 'El archivo ocupa al descomprimirse mucho más que su tamaño. Guárdelo de nuevo o divídalo.',
+    too_much_text: 'El archivo contiene más texto del que acepta este servidor. Divídalo.',
     parse_timed_out: 'Leer este archivo tardó más de lo permitido. Guárdelo de nuevo o divídalo.',
     parse_memory: 'Leer este archivo ocupó más memoria de la permitida. Guárdelo de nuevo o divídalo.',
     parser_crashed:
       'Este archivo hizo fallar al lector; nada más sufrió daño. Guárdelo de nuevo en su programa y súbalo.',
+    file_missing: 'El archivo ya no está en el almacén. Súbalo otra vez.',
+    damaged_zip: 'Este zip no se puede leer. Empaquete los archivos de nuevo y súbalo.',
+    too_many_entries: 'Este zip tiene más archivos de los que acepta este servidor. Divídalo.',
+    zip_too_big: 'Este zip ocupa al descomprimirse más de lo que acepta este servidor. Divídalo.',
     generator_unavailable: 'El generador de respuestas no responde. Pregunte otra vez en un momento.',
     generator_busy: 'El generador de respuestas está ocupado. Pregunte otra vez en un minuto.',
     generator_timed_out: 'El generador de respuestas tardó demasiado. Pregunte otra vez en un momento.',
+    generator_empty: 'El generador de respuestas terminó sin responder. Pregunte otra vez o con otras palabras.',
+    generator_refused:
+      'El generador de respuestas rechazó la petición. Compruebe LECTERN_OPENAI_MODEL y LECTERN_OPENAI_API_KEY.',
+    webhook_address: 'El nombre de este webhook lleva a una dirección privada. Use una pública.',
+    webhook_unreachable: 'El receptor de este webhook no respondió a tiempo. Compruebe su URL y que funcione.',
+    webhook_refused: 'El receptor de este webhook no contestó con éxito. Mire su registro e inténtelo de nuevo.',
+    cancelled: 'Se canceló antes de terminar.',
     internal: 'Algo falló de nuestro lado. Inténtelo de nuevo; si sigue así, mire el registro del servidor.',
   },
   collection: {
