@@ -35,7 +35,7 @@ async function widgetKey(place: Place, collection: string, origin: string): Prom
 }
 
 const html = (place: Place, theme: string) => `<!doctype html>
-<html lang="en"><title>A site</title><style>button { display: none !important; color: red !important }</style>
+<html lang="en"><title>A site</title><meta name="viewport" content="width=device-width"><style>button { display: none !important; color: red !important }</style>
 <body><p>A site of somebody.</p>
 <script src="${place.url}/widget.js" data-key="${keys.get(place)}" data-collection="${collections.get(place)}" data-text-title="Ask the library" data-theme="${theme}" async></script>
 </body></html>`;

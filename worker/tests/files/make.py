@@ -23,6 +23,9 @@ locked-aes256.pdf AES, 256 bits, user password "open sesame"
 locked-rc4.pdf    RC4, 128 bits, user password "open sesame"
 locked-owner.pdf  AES, 256 bits, opens without a password
 locked-scan.pdf   AES as above; a picture in black and white, 200 dpi, of turned.pdf as shown
+
+Printed from hebrew.html by Chromium 156, `chromium --headless --no-pdf-header-footer --print-to-pdf=hebrew.pdf`:
+hebrew.pdf        1 page of Hebrew with codes, numbers, brackets and an address in it, and a list
 """
 
 import hashlib

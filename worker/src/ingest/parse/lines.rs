@@ -3,6 +3,7 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+use super::directions::{is_right_to_left, reading_order};
 use super::place::Bounds;
 
 /// Gaps as shares of the font size. Blanks are a quarter of it in most fonts, a sixth where a line is set tight.
@@ -165,6 +166,7 @@ impl Run {
             Before::LineEnd if shares_row && self.continues(last, glyph, gap) => Joint::Glued,
             Before::LineEnd => end,
             _ if is_cell => end,
+            _ if is_mixed && !is_mark && self.is_above(glyph) => end,
             Before::Space if is_mark && !last.letter.is_ascii() => Joint::Glued,
             Before::Space
                 if is_ideographic(last.letter)
@@ -203,7 +205,8 @@ impl Run {
                 .all(|(number, _)| number.letter.is_numeric() && is_smaller(number, glyph))
     }
 
-    fn finish(self, is_hyphenated: bool) -> Option<Line> {
+    fn finish(mut self, is_hyphenated: bool) -> Option<Line> {
+        self.order();
         let word_gap = self.word_gap();
         let mut text = String::new();
         let mut bounds: Option<Bounds> = None;
@@ -238,6 +241,38 @@ impl Run {
             is_hyphenated,
             characters,
         })
+    }
+
+    /// Puts a line of two directions into the order in which it is read.
+    fn order(&mut self) {
+        let glyphs = self.glyphs.iter().map(|(glyph, _)| *glyph);
+        let Some(placed) = self
+            .has_right_to_left
+            .then(|| reading_order(glyphs))
+            .flatten()
+        else {
+            return;
+        };
+        let mut before = None;
+        let ordered = placed.into_iter().map(|one| {
+            let letter = one.glyph.letter;
+            let is_turn = before.is_some_and(|before| changes_direction(before, letter));
+            before = Some(letter);
+            let joint = if one.after_blank || is_turn {
+                Joint::Space
+            } else {
+                Joint::Glued
+            };
+            (one.glyph, joint)
+        });
+        self.glyphs = ordered.collect();
+    }
+
+    /// Whether the character stands in a row of its own: where a line has two directions, PDFium doesn't always say that
+    /// it ends.
+    fn is_above(&self, glyph: &Glyph) -> bool {
+        let bottoms = self.glyphs.iter().map(|(glyph, _)| glyph.bounds.bottom);
+        bottoms.fold(f32::INFINITY, f32::min) > glyph.bounds.top
     }
 
     /// The gap from which on it is a blank, by what is usual in the line.
@@ -278,10 +313,6 @@ fn push_letter(text: &mut String, letter: char) {
     } else {
         text.push(letter);
     }
-}
-
-fn is_right_to_left(c: char) -> bool {
-    matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}')
 }
 
 /// A Latin word within Arabic or Hebrew is a word of its own, whether or not a blank is drawn beside it.

@@ -15,6 +15,7 @@
 
 mod child;
 mod columns;
+mod directions;
 mod formats;
 mod furniture;
 #[cfg(any(test, feature = "fuzzing"))]

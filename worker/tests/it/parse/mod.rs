@@ -142,6 +142,21 @@ async fn without_an_outline_headings_are_told_by_their_size() {
 }
 
 #[tokio::test]
+async fn codes_numbers_and_addresses_in_hebrew_are_read_as_they_were_written() {
+    let text = read(&own("hebrew.pdf")).await.unwrap().pages[0]
+        .text
+        .clone();
+    for line in [
+        "(דגם KX-4711) נמצא",
+        "מתחת ל-2.5 בר.",
+        "ראו https://example.org/pump או",
+        "לטלפון 03-1234567 בין השעות 8:00 ל-16:30.\n",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+}
+
+#[tokio::test]
 async fn an_encrypted_pdf_is_read_with_its_password_and_with_no_other() {
     let read =
         async |password| read_with(&own("locked.pdf"), &ParseLimits::default(), password).await;
