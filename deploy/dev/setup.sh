@@ -3,7 +3,7 @@
 #
 #   deploy/dev/setup.sh
 #
-# LECTERN_SETUP_BROWSER=1 asks for the browser that tests of the page run in, too.
+# LECTERN_SETUP_BROWSER=1 asks for the browser that tests of the page run in, too; LECTERN_SETUP_BACKUP=1 for what backups need.
 #
 # With root or a sudo that asks no password it installs; else it ends with the command to run.
 # Rust is never installed behind anybody's back: Debian's is too old, and rustup is the developer's own choice.
@@ -31,6 +31,7 @@ missing_packages() {
   { have flock && have setpriv; } || echo -n 'util-linux '
   { have node && have npm; } || echo -n 'nodejs npm ' # they build the page
   [ -z "${LECTERN_SETUP_BROWSER:-}" ] || have chromium || [ -n "${CHROMIUM:-}" ] || echo -n 'chromium ' # for make test-page
+  [ -z "${LECTERN_SETUP_BACKUP:-}" ] || { have restic && have rclone && have jq; } || echo -n 'restic rclone jq ' # for make test-backup
   have tesseract || echo -n 'tesseract-ocr ' # text recognition in scans, with English; without it Lectern runs and says so
 }
 
