@@ -25,6 +25,8 @@ pub enum Command {
     Serve(Box<ServeSettings>),
     /// Bring the schema up to date and end
     Migrate(StoreCommand),
+    /// Ask the API on this machine whether it is ready; ends with 1 if it isn't
+    Health(HealthCommand),
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -103,6 +105,13 @@ pub struct CreateKey {
 
 fn kind(raw: &str) -> Result<Kind, &'static str> {
     raw.parse().map_err(|()| "it is `secret` or `widget`")
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct HealthCommand {
+    /// Address and port to listen on
+    #[arg(long, env = "LECTERN_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
 }
 
 #[derive(Args, Clone, Debug)]

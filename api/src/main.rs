@@ -7,7 +7,7 @@ use lectern_api::{
     config::{Cli, Command, Mode, ServeSettings, StoreCommand},
     state::AppState,
 };
-use lectern_shared::{metrics, shutdown, store, telemetry};
+use lectern_shared::{health, metrics, shutdown, store, telemetry};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
@@ -16,6 +16,9 @@ async fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Serve(settings) => serve(*settings).await,
         Command::Migrate(settings) => migrate(settings).await,
+        Command::Health(command) => health::ask(command.listen, "/api/v1/health/ready")
+            .await
+            .map(|_| ()),
         Command::Keys(command) => commands::keys(command).await.map(|said| print(&said)),
         Command::Tenants(command) => commands::tenants(command).await.map(|said| print(&said)),
     }

@@ -19,6 +19,7 @@ pub mod store;
 
 // Process boot.
 pub mod config;
+pub mod health;
 pub mod metrics;
 pub mod shutdown;
 pub mod telemetry;

