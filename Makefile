@@ -119,7 +119,7 @@ test: setup services models clients sqlx-check lint deny test-scripts test-alert
 	  cargo test --workspace --locked
 	fi
 	api/tests/clients/run.sh
-	$(MAKE) --no-print-directory test-dashboards
+	$(MAKE) --no-print-directory test-dashboards test-nginx
 
 # The programs are those that the tests are built with.
 .PHONY: test-clients
@@ -143,6 +143,14 @@ test-alerts: setup ## test the alerts with promtool, which is fetched first
 	promtool=../../.dev/prometheus/promtool
 	$$promtool check config prometheus.yml >/dev/null
 	$$promtool test rules tests/*.yml
+
+.PHONY: test-nginx
+test-nginx: services models web ## run Lectern behind a real nginx, which is fetched first, and look at what comes through
+	@deploy/dev/nginx.sh
+	$(say) 'testing nginx'
+	. .dev/env
+	cargo build --locked -p lectern-api -p lectern-worker
+	deploy/test/nginx.py
 
 .PHONY: test-dashboards
 test-dashboards: services models ## ask a Prometheus that watches Lectern at work every query of the dashboards and rules
