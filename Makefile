@@ -123,7 +123,7 @@ test: setup services models clients sqlx-check lint deny test-scripts test-alert
 
 # The programs are those that the tests are built with.
 .PHONY: test-clients
-test-clients: services models clients ## run the official clients of OpenAI's API against Lectern
+test-clients: services models clients ## run the official clients of OpenAI's API and of MCP against Lectern
 	@cargo test --workspace --locked --no-run
 	api/tests/clients/run.sh
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use lectern_shared::{keys::patterns, store::keys};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::warn;
@@ -50,6 +50,12 @@ pub(crate) fn named_or_of_widgets(state: &AppState, methods: Vec<Method>) -> Cor
     layer(methods).allow_origin(is_known)
 }
 
+/// Whether a request comes from outside of a browser, or from a page that the settings name.
+pub(crate) fn is_from_named_page(settings: &HttpSettings, headers: &HeaderMap) -> bool {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    origins.all(|origin| is_in(settings, origin))
+}
+
 fn is_in(settings: &HttpSettings, origin: &HeaderValue) -> bool {
     let mut named = settings.cors_origins.0.iter();
     named.any(|Origin(named)| named == origin || named == "*")
@@ -72,6 +78,9 @@ fn layer(methods: Vec<Method>) -> CorsLayer {
             header::IF_NONE_MATCH,
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("last-event-id"),
+            HeaderName::from_static("mcp-method"),
+            HeaderName::from_static("mcp-name"),
+            HeaderName::from_static("mcp-protocol-version"),
             HeaderName::from_static("x-request-id"),
             widgets::VISITOR.clone(),
         ])

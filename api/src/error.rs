@@ -29,6 +29,8 @@ pub(crate) enum ApiError {
     Unauthorized,
     #[error("the key may not do this")]
     Forbidden(String),
+    #[error("the page may not come here")]
+    ForeignPage,
     #[error("the tenant is suspended")]
     Suspended,
     #[error("not found")]
@@ -111,7 +113,7 @@ impl ApiError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) | Self::Suspended => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::ForeignPage | Self::Suspended => StatusCode::FORBIDDEN,
             Self::NotFound(_)
             | Self::NoSuchRoute
             | Self::NoSuchModel
@@ -172,6 +174,7 @@ impl ApiError {
         match self {
             Self::Unauthorized => ("unauthorized", "No valid API key", "Send a valid key in the header `Authorization: Bearer <key>`; in development it is lectern-dev.".into()),
             Self::Forbidden(detail) => ("forbidden", "This key may not do that", detail.clone()),
+            Self::ForeignPage => ("foreign_origin", "Pages of this origin may not come here", "Name the `Origin` in LECTERN_CORS_ORIGINS, or ask from outside of a browser.".into()),
             Self::Suspended => ("tenant_suspended", "Suspended", "This tenant is suspended; its data stay. Ask whoever operates this server to resume it.".into()),
             Self::NotFound(what) => ("not_found", "Not found", format!("There is no such {what}, or it is not yours. Check the id.")),
             Self::NoSuchRoute => ("no_such_route", "Not found", "There is nothing at this address. The API begins at /api/v1.".into()),
@@ -238,6 +241,25 @@ pub(crate) struct Refusal {
 }
 
 impl ApiError {
+    /// Whether it is the server's fault rather than the request's.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.status().is_server_error()
+    }
+
+    /// Logs and counts it, once, where it is told.
+    pub(crate) fn note(&self) {
+        if self.is_ours() {
+            error!(error = self as &dyn std::error::Error, "request failed");
+        }
+        if let Self::Store(StoreError::QuotaExceeded(exceeded)) = self {
+            let labels = [
+                ("quota", exceeded.quota.clone()),
+                ("period", exceeded.period.clone()),
+            ];
+            ::metrics::counter!(metrics::QUOTA_EXCEEDED, &labels).increment(1);
+        }
+    }
+
     pub(crate) fn refusal(&self) -> Refusal {
         let (code, title, detail) = self.problem();
         let parameter = match self {
@@ -266,17 +288,8 @@ fn is_unreachable(cause: &sqlx::Error) -> bool {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        self.note();
         let status = self.status();
-        if status.is_server_error() {
-            error!(error = &self as &dyn std::error::Error, "request failed");
-        }
-        if let Self::Store(StoreError::QuotaExceeded(exceeded)) = &self {
-            let labels = [
-                ("quota", exceeded.quota.clone()),
-                ("period", exceeded.period.clone()),
-            ];
-            ::metrics::counter!(metrics::QUOTA_EXCEEDED, &labels).increment(1);
-        }
         let retry_after = self.retry_after();
         let refusal = self.refusal();
         let Refusal {

@@ -29,6 +29,7 @@ mod imports;
 mod jobs;
 mod keys;
 mod listing;
+mod mcp;
 mod new_key;
 mod openai;
 mod operations;

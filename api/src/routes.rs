@@ -7,7 +7,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     auth::Need,
     collections, conversations, documents, error, etag, faqs, feedback, health, imports, jobs,
-    keys, limits, listing, observe, openai, operations, overload, page, questions, search,
+    keys, limits, listing, mcp, observe, openai, operations, overload, page, questions, search,
     state::AppState,
     streams,
     table::{self, Route, delete, get, patch, post, put},
@@ -90,10 +90,13 @@ pub(crate) fn table() -> Vec<Route> {
         post("/api/v1/tenants", OPERATOR, tenants::create),
         patch("/api/v1/tenants/{id}", OPERATOR, tenants::change),
 
-        post("/v1/chat/completions", SEARCH, openai::complete).streaming().openai(),
-        post("/v1/embeddings", SEARCH, openai::embed).openai(),
+        post("/v1/chat/completions", SEARCH, openai::complete).waiting().openai(),
+        post("/v1/embeddings", SEARCH, openai::embed).waiting().openai(),
         get("/v1/models", LOOK, openai::models).openai(),
         get("/v1/models/{*id}", LOOK, openai::model).openai(),
+
+        // Each tool needs the scope of the route that does the same.
+        post("/mcp", LOOK, mcp::serve).waiting(),
 
         get("/api/v1/operations", ADMIN, operations::show),
         get("/api/v1/health", OPEN, health::report),

@@ -2,7 +2,7 @@
 //!
 //! A row can't be written without saying what it needs, and its key is looked at before anything else of a request.
 
-use std::{collections::HashSet, convert::Infallible};
+use std::{collections::HashSet, convert::Infallible, time::Duration};
 
 use axum::{
     Router,
@@ -32,6 +32,8 @@ enum Pace {
     Quick,
     /// The same, but for the answer, which goes on as long as there is something to say.
     Streaming,
+    /// The same, and as long as a worker may take besides.
+    Waiting,
     /// As much as the handler counts.
     Upload,
 }
@@ -50,6 +52,12 @@ impl Route {
     /// The answer is a stream, or a file.
     pub(crate) fn streaming(self) -> Self {
         let pace = Pace::Streaming;
+        Self { pace, ..self }
+    }
+
+    /// The answer is a worker's, which is waited for.
+    pub(crate) fn waiting(self) -> Self {
+        let pace = Pace::Waiting;
         Self { pace, ..self }
     }
 
@@ -122,7 +130,7 @@ fn rows(state: &AppState, table: Vec<Route>) -> Router<AppState> {
         };
         let handler = match route.pace {
             // Before the handler, and behind what limits the body that it reads.
-            Pace::Quick | Pace::Streaming => route
+            Pace::Quick | Pace::Streaming | Pace::Waiting => route
                 .handler
                 .layer::<_, Infallible>(middleware::from_fn_with_state(
                     state.clone(),
@@ -138,7 +146,8 @@ fn rows(state: &AppState, table: Vec<Route>) -> Router<AppState> {
         let mut handler = handler.layer(admit);
         // Of a stream until the head of the response: it may itself take as long as it likes.
         if route.pace != Pace::Upload {
-            handler = handler.layer(middleware::from_fn_with_state(state.clone(), limit_time));
+            let time = time(state, route.pace);
+            handler = handler.layer(middleware::from_fn_with_state(time, limit_time));
         }
         if route.is_openai {
             handler = handler.layer(middleware::map_response(openai::in_their_shape));
@@ -149,12 +158,23 @@ fn rows(state: &AppState, table: Vec<Route>) -> Router<AppState> {
     router.method_not_allowed_fallback(error::no_such_method)
 }
 
+fn time(state: &AppState, pace: Pace) -> Duration {
+    let settings = &state.settings;
+    let quick = settings.request_timeout();
+    if pace == Pace::Waiting {
+        // Handlers end the waiting themselves, and say what it was for.
+        quick + settings.answer_timeout().max(settings.embedding_timeout())
+    } else {
+        quick
+    }
+}
+
 async fn limit_time(
-    State(state): State<AppState>,
+    State(time): State<Duration>,
     request: Request,
     next: Next,
 ) -> Result<Response> {
-    tokio::time::timeout(state.settings.request_timeout(), next.run(request))
+    tokio::time::timeout(time, next.run(request))
         .await
         .map_err(|_| ApiError::TookTooLong)
 }

@@ -3,7 +3,10 @@
 use std::io::IsTerminal;
 
 use clap::ValueEnum;
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::Level;
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use crate::config::LogSettings;
 
@@ -19,6 +22,10 @@ pub enum LogFormat {
 /// When the filter doesn't parse, or a subscriber is already installed.
 pub fn install(settings: &LogSettings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.log_filter)?;
+    // Below warnings it logs whole requests and results, with questions and texts of documents in them.
+    let discreet = filter_fn(|metadata| {
+        !metadata.target().starts_with("rmcp") || *metadata.level() <= Level::WARN
+    });
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         // Colours are for people, not for log files.
@@ -33,6 +40,7 @@ pub fn install(settings: &LogSettings) -> anyhow::Result<()> {
     };
     tracing_subscriber::registry()
         .with(filter)
+        .with(discreet)
         .with(layer)
         .try_init()?;
     Ok(())

@@ -27,6 +27,8 @@ impl Class {
             "/api/v1/questions" | "/api/v1/search" if posts => Self::Ask,
             "/api/v1/documents" | "/api/v1/imports" if posts => Self::Upload,
             "/api/v1/documents/{id}/file" if method == Method::PUT => Self::Upload,
+            // A tool that makes a model run counts it when it is known: see `admit_ask`.
+            "/mcp" => Self::Request,
             // What isn't under /api/v1 is another door to the same questions.
             _ if posts && !route.starts_with("/api/v1/") => Self::Ask,
             _ => Self::Request,
@@ -45,6 +47,7 @@ mod tests {
         assert_eq!(class("POST", "/api/v1/search"), Class::Ask);
         assert_eq!(class("POST", "/v1/chat/completions"), Class::Ask);
         assert_eq!(class("GET", "/v1/models"), Class::Request);
+        assert_eq!(class("POST", "/mcp"), Class::Request);
         assert_eq!(class("GET", "/api/v1/questions/{id}"), Class::Request);
         assert_eq!(class("POST", "/api/v1/documents"), Class::Upload);
         assert_eq!(class("PUT", "/api/v1/documents/{id}/file"), Class::Upload);

@@ -104,7 +104,7 @@ pub struct HttpSettings {
     /// How long the response to a request with an `Idempotency-Key` is kept
     #[arg(long, env = "LECTERN_IDEMPOTENCY_SECONDS", default_value_t = 86_400)]
     pub idempotency_seconds: u32,
-    /// Origins whose pages may read responses, as `https://example.org`, or `*`
+    /// Origins whose pages may read responses, as `https://example.org`, or `*`; /mcp takes requests of no other page
     #[arg(long, env = "LECTERN_CORS_ORIGINS", default_value = "")]
     pub cors_origins: List<Origin>,
 }

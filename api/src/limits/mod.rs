@@ -89,15 +89,30 @@ pub(crate) async fn admit(extensions: &Extensions, state: &AppState, guest: Gues
     if visit.guest.set(guest).is_err() {
         return Ok(());
     }
-    let rules = rules(state, visit, &guest);
+    let rules = rules(state, visit.class, visit.address, &guest);
+    judge(state, &rules, visit).await
+}
+
+/// Counts that an admitted request, which was taken for an ordinary one, makes a model run.
+///
+/// # Errors
+/// When one of the limits of that is used up.
+pub(crate) async fn admit_ask(extensions: &Extensions, state: &AppState) -> Result<()> {
+    let Some(Visit(visit)) = extensions.get::<Visit>() else {
+        return Ok(());
+    };
+    let Some(guest) = visit.guest.get() else {
+        return Ok(());
+    };
+    let rules = rules(state, Class::Ask, visit.address, guest);
     judge(state, &rules, visit).await
 }
 
 /// The limits of a request, with what the key's row says instead of the settings.
-fn rules(state: &AppState, visit: &Visited, guest: &Guest) -> Vec<Rule> {
+fn rules(state: &AppState, class: Class, address: IpNet, guest: &Guest) -> Vec<Rule> {
     let limits = &state.settings.limits;
     let Guest { own, .. } = guest;
-    let (key, widgets, tenant, address, own) = match visit.class {
+    let (key, widgets, tenant, of_address, own) = match class {
         _ if !limits.rate_limits => return Vec::new(),
         Class::Exempt => return Vec::new(),
         Class::Request => (
@@ -132,7 +147,7 @@ fn rules(state: &AppState, visit: &Visited, guest: &Guest) -> Vec<Rule> {
     [
         rule(name, Rate(quantity), guest.key),
         rule(tenant.0, tenant.1, id),
-        rule(address.0, address.1, visit.address),
+        rule(of_address.0, of_address.1, address),
     ]
     .into_iter()
     .flatten()

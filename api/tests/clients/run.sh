@@ -44,7 +44,7 @@ wait_for() {
 psql -c "create database $name"
 export LECTERN_DATABASE_URL=${LECTERN_TEST_DATABASE_URL%/*}/$name LECTERN_REDIS_URL=$LECTERN_TEST_REDIS_URL
 export LECTERN_REDIS_PREFIX=$name LECTERN_BLOBS=$folder/blobs LECTERN_LISTEN=127.0.0.1:0
-export LECTERN_LOG=info LECTERN_WORKER_METRICS_LISTEN=127.0.0.1:0 LECTERN_MODEL_THREADS=1 NO_COLOR=1
+export LECTERN_CORS_ORIGINS=https://assistant.example LECTERN_LOG=info LECTERN_WORKER_METRICS_LISTEN=127.0.0.1:0 LECTERN_MODEL_THREADS=1 NO_COLOR=1
 mkdir "$LECTERN_BLOBS"
 target/debug/lectern-api serve >"$folder/api.log" 2>&1 &
 started+=($!)
@@ -70,3 +70,4 @@ export OPENAI_BASE_URL=$url/v1 OPENAI_API_KEY=$key LECTERN_URL=$url LECTERN_KEY=
 export PYTHONPATH=$root/.dev/clients/python NODE_PATH=$root/.dev/clients/node/node_modules
 python3 api/tests/clients/openai_client.py
 node api/tests/clients/openai_client.cjs
+python3 api/tests/clients/mcp_client.py

@@ -14,7 +14,7 @@ use reqwest::{Response, multipart};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
-use super::{Api, pdf};
+use super::{Api, mcp::BOTH, pdf};
 
 /// The word that all texts of the first tenant have, and no answer to anybody else.
 const MARK: &str = "zanzibar";
@@ -30,6 +30,8 @@ struct Case {
 enum Body {
     Nothing,
     Json(Value),
+    /// A call of a tool.
+    Call(Value),
     File(Vec<u8>),
 }
 
@@ -40,6 +42,8 @@ enum Stranger {
     Gets(Value),
     /// Something of its own.
     Own,
+    /// 200, with a result that is an error of this text.
+    Told(&'static str),
     /// 503: it is about nobody's things, and there is no worker in these tests.
     NoWorker,
 }
@@ -146,8 +150,8 @@ impl Things {
 
     /// How that route is asked.
     fn case(&self, route: &RouteRow, tenant: TenantId) -> Case {
-        use Body::{File, Json, Nothing};
-        use Stranger::{Gets, Missing, NoWorker, Own};
+        use Body::{Call, File, Json, Nothing};
+        use Stranger::{Gets, Missing, NoWorker, Own, Told};
         let thing = match route.path {
             path if path.contains("/documents/") => "document",
             path if path.contains("/imports/") => "import",
@@ -209,6 +213,11 @@ impl Things {
             ("POST", "/v1/embeddings") => {
                 let body = json!({"model": "lectern-embedding", "input": "Where?"});
                 ("", Json(body), NoWorker)
+            }
+            ("POST", "/mcp") => {
+                let arguments = json!({"document": self.0["document"]});
+                let call = json!({"name": "read_document", "arguments": arguments});
+                ("", Call(call), Told("no such document"))
             }
             ("POST", "/api/v1/collections") => ("", Json(json!({"name": "theirs"})), Own),
             ("PATCH", "/api/v1/collections/{name}") => ("", Json(json!({"settings": {}})), Missing),
@@ -335,6 +344,9 @@ impl Api {
         request = match case.body.clone() {
             Body::Nothing => request,
             Body::Json(body) => request.json(&body),
+            Body::Call(params) => request.header("accept", BOTH).json(
+                &json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}),
+            ),
             Body::File(bytes) => {
                 let part = multipart::Part::bytes(bytes).file_name("file");
                 request.multipart(multipart::Form::new().part("file", part))
@@ -372,6 +384,16 @@ async fn strange(response: Response, case: &Case, things: &Things, told: &str) {
             assert!(status.is_success(), "{told}: {status}");
             let found: Value = response.json().await.unwrap();
             assert_eq!(&found, expected, "{told}");
+        }
+        Stranger::Told(why) => {
+            assert!(status.is_success(), "{told}: {status}");
+            let answer: Value = response.json().await.unwrap();
+            let result = &answer["result"];
+            let text = result["content"][0]["text"].as_str().unwrap_or_default();
+            assert!(
+                result["isError"] == true && text.contains(why),
+                "{told}: {answer}"
+            );
         }
         Stranger::NoWorker => {
             refused(response, 503, "no_worker", told).await;
@@ -420,7 +442,9 @@ fn needs_at_least(route: &RouteRow) -> Result<(), &'static str> {
     if route.open != is_health {
         return Err("health alone is open");
     }
-    if route.method != "GET" && route.scopes.contains(&Scope::Read) {
+    // What is posted there is a tool's name: each looks at the scopes itself.
+    let is_mcp = route.path == "/mcp";
+    if route.method != "GET" && route.scopes.contains(&Scope::Read) && !is_mcp {
         return Err("`read` changes something");
     }
     if of("tenants") && route.scopes != [Scope::Operator] {

@@ -362,3 +362,14 @@ async fn a_body_that_is_packed_is_refused() {
         .json(&json!({"question": "Why?"}));
     assert_eq!(plain.send().await.unwrap().status(), 202);
 }
+
+#[tokio::test]
+async fn a_completion_that_is_waited_for_may_take_longer_than_other_requests() {
+    let api = Api::start(&["--request-timeout-seconds=1", "--answer-timeout-seconds=2"]).await;
+    let body = json!({"model": "lectern", "messages": [{"role": "user", "content": "Where?"}]});
+    let asked = api.request("POST", "/v1/chat/completions").json(&body);
+    let refused = asked.send().await.unwrap();
+    assert_eq!(refused.status(), 503);
+    let refused: Value = refused.json().await.unwrap();
+    assert_eq!(refused["error"]["code"], "no_worker", "{refused}");
+}

@@ -11,6 +11,7 @@ mod idempotency;
 mod keys;
 mod lifecycle;
 mod limits;
+mod mcp;
 mod operations;
 mod page;
 mod quotas;

@@ -18,6 +18,7 @@ pub mod lexicon;
 pub mod listing;
 pub mod models;
 pub mod operations;
+pub mod pages;
 pub mod questions;
 pub mod quotas;
 pub mod reach;
