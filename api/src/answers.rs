@@ -49,7 +49,7 @@ pub(crate) struct Answering {
     lost: bool,
     steps: VecDeque<Step>,
     look_after: Duration,
-    _seat: Seat,
+    seat: Seat,
 }
 
 impl Answering {
@@ -72,7 +72,7 @@ impl Answering {
             lost: false,
             steps: VecDeque::new(),
             look_after: LOOK_FIRST,
-            _seat: seat,
+            seat,
         })
     }
 
@@ -89,6 +89,7 @@ impl Answering {
             tokio::select! {
                 biased;
                 () = self.state.stop.cancelled() => return Err(ApiError::TookTooLong),
+                () = self.seat.ended() => return Err(ApiError::Unauthorized),
                 item = streams::next(&mut self.subscription) => {
                     self.look_after = LOOK_FIRST;
                     match item {

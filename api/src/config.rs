@@ -199,7 +199,7 @@ pub struct ApiSettings {
     /// How long a search may take, waiting for a worker included
     #[arg(long, env = "LECTERN_SEARCH_TIMEOUT_MS", default_value_t = 10_000)]
     pub search_timeout_ms: u32,
-    /// How long a chat completion that isn't streamed may take, waiting for a worker included
+    /// How long a chat completion that isn't streamed, or the tool `ask`, may take, waiting for a worker included
     #[arg(long, env = "LECTERN_ANSWER_TIMEOUT_SECONDS", default_value_t = 300)]
     pub answer_timeout_seconds: u32,
     /// Bytes of a request under /v1, which brings its whole conversation along, at the most

@@ -14,6 +14,7 @@ use lectern_shared::{
     },
     failure::FailureReport,
     ids::{CollectionId, ConversationId, QuestionId},
+    keys::Kind,
     store::{
         conversations::{self, Turn},
         questions::{self, Mode, NewQuestion, NextTurn},
@@ -71,6 +72,13 @@ pub(crate) async fn create(
     let text = QuestionText::new(&ask.question, state.settings.question_chars_max)?;
     let passages_max = extract::passages(ask.passages, PASSAGES, state.settings.passages_max)?;
     let collection = collection(state, &caller.reach, ask).await?;
+    if ask.filter.is_some() && caller.kind == Kind::Widget {
+        return Err(ApiError::Forbidden(
+            "A widget's key may not send a `filter`: its answers would tell what the metadata of documents are. Put what \
+             visitors may ask about into a collection of its own, and name that in the key."
+                .into(),
+        ));
+    }
     let filter = ask.filter.clone();
     let filter = filter
         .map(|filter| fields::metadata(filter, "filter"))

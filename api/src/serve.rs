@@ -19,7 +19,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use tracing::{debug, info, warn};
 
-use crate::{limits::Peer, overload::Crowded, routes, state::AppState};
+use crate::{
+    limits::{Peer, Seats},
+    overload::Crowded,
+    routes,
+    state::AppState,
+};
 
 /// Connections beyond the most, which are told so rather than left waiting; among them may be whoever looks after the
 /// process's health.
@@ -36,6 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 pub async fn serve(listener: TcpListener, state: AppState, stop: CancellationToken) -> Result<()> {
     let deadline = Duration::from_secs(state.settings.shutdown_seconds.into());
     info!(address = %listener.local_addr()?, "listening");
+    let keys = tokio::spawn(Seats::watch(state.clone()));
     let server = Server::new(state, stop.clone());
     let connections = TaskTracker::new();
     loop {
@@ -69,6 +75,7 @@ pub async fn serve(listener: TcpListener, state: AppState, stop: CancellationTok
         server.cut.cancel();
         connections.wait().await;
     }
+    keys.await?;
     Ok(())
 }
 

@@ -165,7 +165,6 @@ pub(crate) async fn follow(
     let mut subscription = state.hub.attach(subject.uuid(), after).await?;
     let mut reader = Reader::new(state.clone(), reach.tenant, subject);
     let events = stream! {
-        let _seat = seat;
         if let Some(status) = first {
             yield sse(name::STATUS, &status);
         }
@@ -184,6 +183,10 @@ pub(crate) async fn follow(
                     // Not all at once: where they go has to take them all.
                     let pause = rand::rng().random_range(RETRY_FIRST..=RETRY_LAST);
                     yield Ok(SseEvent::default().retry(pause));
+                    break;
+                }
+                () = seat.ended() => {
+                    yield key_ended();
                     break;
                 }
                 item = next(&mut subscription) => {
@@ -397,6 +400,17 @@ impl Story {
         self.ahead = ahead;
         Ok(rows)
     }
+}
+
+fn key_ended() -> SseResult {
+    let report = FailureReport {
+        code: ApiError::Unauthorized.refusal().code.to_owned(),
+        message:
+            "The key of this stream was revoked, or has expired. Open it again with another one."
+                .to_owned(),
+        retryable: false,
+    };
+    sse(name::FAILED, &report)
 }
 
 fn gone(what: &str) -> Rows {

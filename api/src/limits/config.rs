@@ -70,6 +70,14 @@ pub struct LimitSettings {
     /// Open event streams of one key of a widget at one replica, at the most
     #[arg(long, env = "LECTERN_STREAMS_WIDGET_MAX", default_value_t = 200)]
     pub streams_widget_max: usize,
+    /// How long event streams may go on after their key has been revoked or has expired
+    #[arg(
+        long,
+        env = "LECTERN_STREAM_KEYS_SECONDS",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub stream_keys_seconds: u32,
     /// Proxies before the API, as addresses or networks (`10.0.0.0/8,fd00::1`): what these say of where a request
     /// comes from is believed; nobody else is
     #[arg(long, env = "LECTERN_TRUSTED_PROXIES", default_value = "")]

@@ -15,7 +15,7 @@ use lectern_shared::{
     store::keys,
     testing::Place,
 };
-use reqwest::Client;
+use reqwest::{Client, multipart};
 use serde_json::{Value, json};
 
 use super::keys::PAGE;
@@ -172,7 +172,7 @@ async fn keys_and_tenants_are_made_listed_and_revoked_by_commands() {
 #[tokio::test]
 async fn no_key_and_no_visitor_is_ever_in_the_log() {
     let place = Place::new().await.unwrap();
-    let server = Server::start(&place, &["serve"], "trace");
+    let server = Server::start(&place, &["serve", "--search-timeout-ms=100"], "trace");
     let client = Client::new();
     let url = |path: &str| format!("http://{}{path}", server.address);
     let good = testing::key(&place.pool, DEFAULT_TENANT, &[Scope::Admin, Scope::Read]).await;
@@ -232,6 +232,23 @@ async fn no_key_and_no_visitor_is_ever_in_the_log() {
         .await
         .unwrap();
     assert_eq!(asked.status(), 202);
+    // Nor what people ask, through any door.
+    let question = "Where is the zanzibar ledger kept?";
+    let call = json!({"name": "search", "arguments": {"question": question}});
+    let asker = testing::key(&place.pool, DEFAULT_TENANT, &[Scope::Ask]).await;
+    let asker = asker.unwrap();
+    for (path, body) in [
+        ("/api/v1/questions", json!({"question": question})),
+        (
+            "/mcp",
+            json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}),
+        ),
+    ] {
+        let request = client.post(url(path)).bearer_auth(&asker).json(&body);
+        let request = request.header("accept", "application/json, text/event-stream;q=0.9");
+        assert_eq!(request.send().await.unwrap().status(), 200, "{path}");
+    }
+    secrets.extend([question.to_owned(), asker]);
     let (printed, logged) = server.end();
     assert!(
         logged.contains(&request_id) && logged.contains("key made"),
@@ -243,5 +260,60 @@ async fn no_key_and_no_visitor_is_ever_in_the_log() {
             !printed.contains(part) && !logged.contains(part),
             "{part} was logged"
         );
+    }
+}
+
+#[tokio::test]
+async fn what_strangers_send_begins_no_line_of_the_log() {
+    let place = Place::new().await.unwrap();
+    let server = Server::start(&place, &["serve"], "trace");
+    let client = Client::new();
+    let url = |path: &str| format!("http://{}{path}", server.address);
+    let forged = "x\nforged\r\nforged\u{85}forged\u{2028}forged\u{1b}[2J\u{9b}2Jforged";
+    let key = testing::key(&place.pool, DEFAULT_TENANT, &[Scope::Write, Scope::Ask]).await;
+    let key = key.unwrap();
+    let escaped = "x%0Aforged%0D%0Aforged%1B%5B2J";
+    let mut statuses = Vec::new();
+    for path in [
+        format!("/api/v1/{escaped}"),
+        format!("/api/v1/documents/{escaped}"),
+        format!("/api/v1/documents?{escaped}={escaped}"),
+        format!("/{escaped}"),
+    ] {
+        let request = client.get(url(&path)).bearer_auth(&key);
+        let request = request.header("user-agent", b"x\x9bforged\xff".as_slice());
+        let request = request.header("x-request-id", "forged forged");
+        statuses.push(request.send().await.unwrap().status());
+    }
+    for body in [
+        json!({"question": forged}),
+        json!({forged: 1}),
+        json!({"question": "x", "collection": forged}),
+        json!({"question": "x", "filter": {forged: forged}}),
+    ] {
+        let request = client.post(url("/api/v1/questions")).bearer_auth(&key);
+        statuses.push(request.json(&body).send().await.unwrap().status());
+    }
+    for field in ["name", "title", "metadata", forged] {
+        let form = multipart::Form::new().text(field.to_owned(), forged);
+        let part = multipart::Part::bytes(b"x".to_vec()).file_name(forged);
+        let request = client.post(url("/api/v1/documents")).bearer_auth(&key);
+        let request = request.multipart(form.part("file", part));
+        statuses.push(request.send().await.unwrap().status());
+    }
+    assert!(
+        statuses.iter().all(|status| !status.is_server_error()),
+        "{statuses:?}"
+    );
+    let (_, logged) = server.end();
+    assert!(
+        logged.contains("document accepted") || logged.contains("request"),
+        "{logged}"
+    );
+    // Whatever a terminal or a reader of logs takes for a new line, or for an order.
+    let lines = logged.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']);
+    for line in lines {
+        assert!(!line.trim_start().starts_with("forged"), "{line}");
+        assert!(!line.contains(['\u{1b}', '\u{9b}']), "{line:?}");
     }
 }

@@ -15,6 +15,7 @@ mod mcp;
 mod operations;
 mod page;
 mod quotas;
+mod threats;
 mod widgets;
 
 use std::net::SocketAddr;

@@ -3,6 +3,10 @@
 use std::{fs, path::PathBuf};
 
 use reqwest::Response;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use uuid::Uuid;
 
 use super::{Api, problem};
@@ -110,4 +114,36 @@ async fn pages_of_other_sites_may_load_the_widget() {
     let api = built.serve().await;
     let widget = api.request("GET", "/widget.js").send().await.unwrap();
     assert_eq!(header(&widget, "access-control-allow-origin"), "*");
+}
+
+#[tokio::test]
+async fn no_file_from_outside_of_its_folder_is_served() {
+    let built = Built::new();
+    let outside = built.0.with_extension("secret");
+    fs::write(&outside, "zanzibar").unwrap();
+    let name = outside.file_name().unwrap().to_str().unwrap();
+    let api = built.serve().await;
+    let mut answers = Vec::new();
+    for way in [
+        "/../",
+        "/assets/../../",
+        "/%2e%2e/",
+        "/assets/%2e%2e%2f%2e%2e%2f",
+        "/assets/..%5c..%5c",
+        "/assets/....//....//",
+        "/assets/%00/../../../",
+    ] {
+        // As it is written: a client would tidy it up.
+        let mut stream = TcpStream::connect(api.address).await.unwrap();
+        let request = format!("GET {way}{name} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answers.push((way, answer));
+    }
+    fs::remove_file(outside).unwrap();
+    for (way, answer) in answers {
+        assert!(answer.starts_with("HTTP/1.1 4"), "{way}: {answer}");
+        assert!(!answer.contains("zanzibar"), "{way}: {answer}");
+    }
 }

@@ -247,6 +247,27 @@ pub async fn revoke(pool: &PgPool, tenant: TenantId, id: ApiKeyId) -> Result<boo
     Ok(revoked.rows_affected() == 1)
 }
 
+/// Those of these keys that open nothing any more: revoked, expired, or of a tenant that is suspended.
+///
+/// # Errors
+/// When the database fails.
+pub async fn ended(pool: &PgPool, keys: &[ApiKeyId]) -> Result<Vec<ApiKeyId>> {
+    let keys: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+    Ok(sqlx::query_scalar!(
+        r#"select asked.id as "id!: ApiKeyId"
+           from unnest($1::uuid[]) as asked (id)
+           where not exists (
+               select from api_keys key
+               join tenants tenant on tenant.id = key.tenant_id
+               where key.id = asked.id and revoked_at is null and (expires_at is null or expires_at > now())
+                 and tenant.suspended_at is null
+           )"#,
+        &keys
+    )
+    .fetch_all(pool)
+    .await?)
+}
+
 /// Whether a widget's key that can be used names one of these origins.
 ///
 /// # Errors
