@@ -18,6 +18,7 @@ use async_openai::{
 };
 use lectern_shared::{events::payload::Usage, metrics, store::questions::ForAnswer};
 use rand::Rng;
+use reqwest::redirect;
 use tokio::time::Instant;
 use tracing::info;
 
@@ -63,6 +64,8 @@ impl OpenAi {
             .with_api_key(settings.openai_api_key.reveal());
         let http = reqwest::Client::builder()
             .connect_timeout(seconds(settings.generator_connect_seconds_max))
+            // The prompt goes to the server that the settings name, and to no other.
+            .redirect(redirect::Policy::none())
             .build()
             .context("no HTTP client for the generator")?;
         Ok(Self {

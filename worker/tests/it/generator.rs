@@ -14,7 +14,7 @@ use axum::{
     Json, Router,
     http::StatusCode,
     response::{
-        IntoResponse,
+        IntoResponse, Redirect,
         sse::{Event, Sse},
     },
     routing::post,
@@ -49,6 +49,8 @@ struct State {
     asked: AtomicUsize,
     /// Streams fall silent after a few words.
     silent: AtomicBool,
+    /// Where requests are sent on to.
+    redirect: std::sync::Mutex<Option<String>>,
     /// Said in the place of words.
     says: std::sync::Mutex<Option<Vec<String>>>,
     /// Said to who wants a question rewritten.
@@ -139,6 +141,10 @@ fn speak(
             left.checked_sub(1)
         })
     };
+    if let Some(url) = state.redirect.lock().unwrap().clone() {
+        // The one that has clients send their body again.
+        return Redirect::temporary(&url).into_response();
+    }
     if take(&state.refusals).is_ok() {
         let error = json!({"error": {"message": "no such model", "type": "invalid_request_error", "code": "model_not_found"}});
         return (StatusCode::NOT_FOUND, Json(error)).into_response();
@@ -436,6 +442,20 @@ async fn a_server_that_can_not_be_reached_is_told_with_what_to_do() {
     assert_eq!(answered["failure"]["code"], "generator_unavailable");
     let message = answered["failure"]["message"].as_str().unwrap();
     assert!(message.contains("LECTERN_OPENAI_BASE_URL"), "{message}");
+}
+
+#[tokio::test]
+async fn a_server_that_sends_requests_elsewhere_is_not_followed() {
+    let lectern = Lectern::start().await;
+    let server = Server::start(3, Duration::from_millis(5)).await;
+    let elsewhere = Server::start(3, Duration::from_millis(5)).await;
+    let url = format!("{}/chat/completions", elsewhere.url);
+    *server.state.redirect.lock().unwrap() = Some(url);
+    let _worker = lectern.worker_with(&server.environment());
+    lectern.add_ready(&own_file("handbook.pdf")).await;
+    let answered = lectern.answer("What is the daily allowance abroad?").await;
+    assert_eq!(answered["failure"]["code"], "generator_unavailable");
+    assert_eq!((server.asked(), elsewhere.asked()), (1, 0));
 }
 
 #[tokio::test]
