@@ -1,4 +1,4 @@
-//! Hostile requests that must end as ordinary ones.
+//! What deploy/THREATS.md names and no other file tests: hostile requests that must end as ordinary ones.
 
 use std::{
     collections::BTreeSet,

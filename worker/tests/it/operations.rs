@@ -279,3 +279,55 @@ async fn three_workers_on_one_queue_do_each_document_once_and_serve_both_tenants
     let last = turns.iter().rposition(|turn| *turn).unwrap();
     assert!(first < 6 && last < 20, "{turns:?}");
 }
+
+#[tokio::test]
+async fn no_answer_and_no_search_has_anything_of_another_tenant() {
+    let lectern = Lectern::start().await;
+    let (_, key) = other_tenant(&lectern).await;
+    let worker = lectern.worker_with(&[("LECTERN_CACHE", "true")]);
+    lectern.add_ready(&own_file("handbook.pdf")).await;
+    let question = "How much is the daily allowance abroad?";
+    assert_eq!(lectern.answer(question).await["state"], "answered");
+    let theirs = (
+        "report.md".to_owned(),
+        std::fs::read(own_file("orders.md")).unwrap(),
+    );
+    upload(&lectern, &key, theirs).await;
+    let their = async |method: &str, path: &str, body: Value| -> Value {
+        let request = lectern
+            .client
+            .request(method.parse().unwrap(), lectern.url(path));
+        let request = request.bearer_auth(&key).json(&body);
+        request.send().await.unwrap().json().await.unwrap()
+    };
+    let began = Instant::now();
+    while lectern.count("documents where state = 'ready'").await < 2 {
+        assert!(began.elapsed() < Duration::from_secs(60), "it is not read");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // The very words of what the first tenant has, which has been answered there and is kept.
+    let found = their("POST", "/api/v1/search", json!({"question": question})).await;
+    let asked = json!({"question": question, "background": true});
+    let asked = their("POST", "/api/v1/questions", asked).await;
+    let path = format!("/api/v1/questions/{}", asked["id"].as_str().unwrap());
+    let answered = loop {
+        let answered = their("GET", &path, Value::Null).await;
+        if !matches!(answered["state"].as_str(), Some("queued" | "running")) {
+            break answered;
+        }
+        assert!(began.elapsed() < Duration::from_secs(120), "{answered}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    for (what, passages) in [
+        ("search", &found["passages"]),
+        ("answer", &answered["sources"]),
+    ] {
+        let passages = passages.as_array().unwrap();
+        assert!(!passages.is_empty(), "{what}: {found} {answered}");
+        for passage in passages {
+            assert_eq!(passage["document_name"], "report.md", "{what}");
+        }
+    }
+    assert!(!answered.to_string().contains("47 euros"), "{answered}");
+    worker.stop().await;
+}

@@ -116,18 +116,51 @@ fn every_test_that_the_documents_name_exists() {
         .map(read)
         .collect();
     let mut unknown = Vec::new();
-    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
-        // Between backticks, a name of four words or more is a sentence, and so a test's.
-        for name in read(document).split('`').skip(1).step_by(2) {
-            let is_name = name
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-            if is_name && name.matches('_').count() >= 3 && !code.contains(&format!("fn {name}(")) {
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "deploy/THREATS.md",
+    ] {
+        for name in named_tests(&read(document)) {
+            if !code.contains(&format!("fn {name}(")) {
                 unknown.push(format!("{document}: {name}"));
             }
         }
     }
     assert_none(&unknown, "there are no such tests");
+}
+
+/// Between backticks, a name of four words or more is a sentence, and so a test's.
+fn named_tests(text: &str) -> Vec<&str> {
+    let in_backticks = text.split('`').skip(1).step_by(2);
+    in_backticks
+        .filter(|name| {
+            let mut characters = name.chars();
+            let is_name =
+                characters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            is_name && name.matches('_').count() >= 3
+        })
+        .collect()
+}
+
+#[test]
+fn every_threat_names_the_test_that_would_notice() {
+    let text = read("deploy/THREATS.md");
+    let threats: Vec<_> = text.split("\n## ").skip(1).collect();
+    assert!(threats.len() > 10, "no threats: is each a section?");
+    let untested: Vec<_> = threats
+        .iter()
+        .filter(|threat| named_tests(threat).is_empty())
+        .filter_map(|threat| threat.lines().next())
+        // What is said to be open has no test.
+        .filter(|title| !title.starts_with("Not covered"))
+        .map(str::to_owned)
+        .collect();
+    assert_none(
+        &untested,
+        "name the test of each threat in deploy/THREATS.md",
+    );
 }
 
 /// The words of a text that could be names of metrics with this prefix.
