@@ -135,6 +135,32 @@ clients: setup
 test-scripts: setup ## test the scripts in deploy/dev
 	@timeout --kill-after=10 300 deploy/dev/test.sh # they start and stop servers: one that hangs must not hold up the rest
 
+# The API and the worker are those that the tests are built with.
+.PHONY: test-backup
+test-backup: services models ## test backups and restores on a running Lectern, with an S3 server, which is fetched first
+	@LECTERN_SETUP_BACKUP=1 deploy/dev/setup.sh
+	deploy/dev/s3.sh
+	. .dev/env
+	cargo build --locked -p lectern-api -p lectern-worker
+	deploy/test/backup.sh
+
+.PHONY: test-deploy-script
+test-deploy-script: models ## test deploy.sh on a Docker engine (DOCKER_HOST): in place, beside the old release, and back
+	@cargo build --locked -p lectern-api -p lectern-worker
+	deploy/test/deploy.sh
+
+.PHONY: test-server
+test-server: ## test server.sh, its firewall and check-server.sh in namespaces; needs root
+	@deploy/test/server.sh
+
+.PHONY: test-kubernetes
+test-kubernetes: setup ## hold the manifests of deploy/kubernetes against Kubernetes' schemas
+	@deploy/test/kubernetes.sh
+
+.PHONY: test-workflows
+test-workflows: setup ## check .github/workflows with actionlint
+	@deploy/test/workflows.sh
+
 .PHONY: test-alerts
 test-alerts: setup ## test the alerts with promtool, which is fetched first
 	@deploy/dev/prometheus.sh
