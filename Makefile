@@ -178,6 +178,10 @@ test-nginx: services models web ## run Lectern behind a real nginx, which is fet
 	cargo build --locked -p lectern-api -p lectern-worker
 	deploy/test/nginx.py
 
+.PHONY: test-deploy
+test-deploy: services ## build the images and run the production stack: upload, ask, scale, kill (tens of minutes; see deploy/test/engine.sh)
+	@deploy/test/production.sh
+
 .PHONY: test-dashboards
 test-dashboards: services models ## ask a Prometheus that watches Lectern at work every query of the dashboards and rules
 	@deploy/dev/prometheus.sh
