@@ -118,14 +118,26 @@ test: setup services models clients sqlx-check lint deny test-scripts test-alert
 	else
 	  cargo test --workspace --locked
 	fi
-	api/tests/clients/run.sh
+	api/tests/clients/with-lectern.sh api/tests/clients/official.sh
+	$(MAKE) --no-print-directory run-openapi
 	$(MAKE) --no-print-directory test-dashboards test-nginx
 
 # The programs are those that the tests are built with.
 .PHONY: test-clients
 test-clients: services models clients ## run the official clients of OpenAI's API and of MCP against Lectern
 	@cargo test --workspace --locked --no-run
-	api/tests/clients/run.sh
+	api/tests/clients/with-lectern.sh api/tests/clients/official.sh
+
+# Each operation with its examples and at the edges of its schemas: a minute. OPENAPI_SECONDS=… goes on with random requests.
+.PHONY: test-openapi
+test-openapi: services models clients ## ask Lectern whatever its OpenAPI description allows, with schemathesis; OPENAPI_SECONDS=… for longer
+	@cargo build --locked -p lectern-api -p lectern-worker
+	$(MAKE) --no-print-directory run-openapi
+
+.PHONY: run-openapi
+run-openapi:
+	@$(say) 'asking the API what its description allows'
+	LECTERN_RATE_LIMITS=false api/tests/clients/with-lectern.sh api/tests/openapi/run.sh $(OPENAPI_SECONDS)
 
 .PHONY: clients
 clients: setup
@@ -213,7 +225,7 @@ lint: setup ## formatting, clippy, documentation, shell scripts; warnings are er
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
 	if command -v shellcheck >/dev/null; then
-	  find deploy .ci api/tests/clients -type f \( -name '*.sh' -o -path .ci/run \) -exec shellcheck -x {} +
+	  find deploy .ci api/tests -type f \( -name '*.sh' -o -path .ci/run \) -exec shellcheck -x {} +
 	else
 	  $(say) 'no shellcheck here: the shell scripts stay unchecked'
 	fi
@@ -270,6 +282,16 @@ sqlx-check: services ## fail when .sqlx isn't what the queries and migrations sa
 bench-pickup: services models ## how soon a worker picks up a job
 	@. .dev/env
 	cargo bench --locked -p lectern-worker --bench pickup
+
+.PHONY: bench-streams
+bench-streams: services ## what 10,000 open event streams cost the API; ARGUMENTS=… for others
+	@. .dev/env
+	cargo bench --locked -p lectern-api --bench streams -- $(ARGUMENTS)
+
+.PHONY: bench-api
+bench-api: services ## how many cheap reads a second the API answers; ARGUMENTS=… for others
+	@. .dev/env
+	cargo bench --locked -p lectern-api --bench requests -- $(ARGUMENTS)
 
 .PHONY: bench-ingest
 bench-ingest: services models ## how fast documents are read, embedded and stored; FOLDER=… for others, WORKERS=… for several

@@ -53,7 +53,15 @@ export default defineConfig({
     // Data addresses in scripts and styles would need a laxer policy.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rollupOptions: { input: { index: resolve('index.html'), 'widget-demo': resolve('widget-demo.html') } },
+    // The reference of the API, which is one file as its makers build it.
+    chunkSizeWarningLimit: 2000,
+    rollupOptions: {
+      input: {
+        index: resolve('index.html'),
+        reference: resolve('reference.html'),
+        'widget-demo': resolve('widget-demo.html'),
+      },
+    },
   },
   esbuild: { jsx: 'automatic', jsxImportSource: 'preact' },
   server: { proxy: { '/api': process.env.LECTERN_URL ?? 'http://127.0.0.1:8080' } },

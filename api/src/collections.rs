@@ -10,6 +10,7 @@ use lectern_shared::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::{
     auth::Caller,
@@ -39,25 +40,46 @@ pub(crate) async fn resolve(
         .ok_or(MISSING)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CollectionList)]
 pub(crate) struct List {
     collections: Vec<Collection>,
 }
 
+#[utoipa::path(
+    get, path = "/api/v1/collections", tag = "Collections", operation_id = "listCollections",
+    summary = "List collections",
+    description = "",
+    responses(
+        (status = 200, description = "All that the key reaches", body = List),
+    ),
+)]
 pub(crate) async fn list(State(state): State<AppState>, caller: Caller) -> Result<Json<List>> {
     Ok(Json(List {
         collections: collections::list(&state.pool, &caller.reach).await?,
     }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewCollection)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Create {
+    #[schema(pattern = r"^[\p{L}\p{N}._-]{1,64}$")]
     name: String,
     /// See [`CollectionSettings`].
+    #[schema(value_type = Option<CollectionSettings>)]
     settings: Option<Value>,
 }
 
+#[utoipa::path(
+    post, path = "/api/v1/collections", tag = "Collections", operation_id = "createCollection",
+    summary = "Make a collection",
+    description = "",
+    request_body(content = Create),
+    responses(
+        (status = 201, description = "The collection", body = Collection),
+    ),
+)]
 pub(crate) async fn create(
     State(state): State<AppState>,
     caller: Caller,
@@ -70,12 +92,21 @@ pub(crate) async fn create(
     }
     let collection = collections::create(&state.pool, caller.tenant, name.as_str(), &settings)
         .await?
-        .ok_or(ApiError::Invalid(
+        .ok_or(ApiError::Taken(
             "There is a collection of that name already. Use it, or choose another name.".into(),
         ))?;
     Ok((StatusCode::CREATED, Json(collection)))
 }
 
+#[utoipa::path(
+    get, path = "/api/v1/collections/{name}", tag = "Collections", operation_id = "getCollection",
+    summary = "Show a collection",
+    description = "",
+    params(("name" = String, Path, description = "The name of the collection", pattern = r"^[\p{L}\p{N}._-]{1,64}$")),
+    responses(
+        (status = 200, description = "The collection", body = Collection),
+    ),
+)]
 pub(crate) async fn show(
     State(state): State<AppState>,
     caller: Caller,
@@ -87,12 +118,24 @@ pub(crate) async fn show(
         .ok_or(MISSING)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = CollectionChange)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Change {
+    #[schema(value_type = CollectionSettings)]
     settings: Value,
 }
 
+#[utoipa::path(
+    patch, path = "/api/v1/collections/{name}", tag = "Collections", operation_id = "changeCollection",
+    summary = "Change how documents of a collection are read",
+    description = "A JSON merge patch of the settings: `null` goes back to what the workers are set to.",
+    params(("name" = String, Path, description = "The name of the collection", pattern = r"^[\p{L}\p{N}._-]{1,64}$")),
+    request_body(content = Change),
+    responses(
+        (status = 200, description = "The collection as it is now", body = Collection),
+    ),
+)]
 pub(crate) async fn change(
     State(state): State<AppState>,
     caller: Caller,

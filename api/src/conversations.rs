@@ -15,6 +15,7 @@ use lectern_shared::{
     store::conversations::{self, Asked, Conversation},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
@@ -31,7 +32,8 @@ pub(crate) const MISSING: ApiError =
 const LIST_MAX: u32 = 200;
 
 /// A conversation as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Conversation)]
 pub(crate) struct ConversationView {
     id: ConversationId,
     collection: String,
@@ -56,13 +58,24 @@ impl From<Conversation> for ConversationView {
     }
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
+#[schema(as = NewConversation)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Create {
+    #[schema(pattern = r"^[\p{L}\p{N}._-]{1,64}$")]
     collection: Option<String>,
 }
 
 /// `POST /api/v1/conversations`
+#[utoipa::path(
+    post, path = "/api/v1/conversations", tag = "Questions", operation_id = "beginConversation",
+    summary = "Begin a conversation",
+    description = "What is asked in it may refer to what was asked before. The body may be left out.",
+    request_body(content = Create),
+    responses(
+        (status = 201, description = "The conversation", body = ConversationView, headers(("location" = String, description = "Where it is"))),
+    ),
+)]
 pub(crate) async fn create(
     State(state): State<AppState>,
     caller: Caller,
@@ -82,15 +95,19 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, location, view).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     /// The `next` of the page before.
+    #[param(pattern = r"^[A-Za-z0-9_-]{21}[AQgw]$")]
     cursor: Option<String>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ConversationList)]
 pub(crate) struct List {
     conversations: Vec<ConversationView>,
     /// Pass as `cursor` to get the next page; absent on the last.
@@ -98,6 +115,15 @@ pub(crate) struct List {
 }
 
 /// `GET /api/v1/conversations`, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/conversations", tag = "Questions", operation_id = "listConversations",
+    summary = "List conversations",
+    description = "",
+    params(ListQuery),
+    responses(
+        (status = 200, description = "A page of conversations, newest first", body = List),
+    ),
+)]
 pub(crate) async fn list(
     State(state): State<AppState>,
     caller: Caller,
@@ -136,7 +162,8 @@ fn position(cursor: &str) -> Result<ConversationId> {
 }
 
 /// A question of a conversation; its sources are at `/api/v1/questions/{id}`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Turn)]
 pub(crate) struct TurnView {
     id: QuestionId,
     turn: i32,
@@ -168,7 +195,8 @@ impl From<Asked> for TurnView {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ConversationWithQuestions)]
 pub(crate) struct Whole {
     #[serde(flatten)]
     conversation: ConversationView,
@@ -177,6 +205,15 @@ pub(crate) struct Whole {
 }
 
 /// `GET /api/v1/conversations/{id}`
+#[utoipa::path(
+    get, path = "/api/v1/conversations/{id}", tag = "Questions", operation_id = "getConversation",
+    summary = "Show a conversation",
+    description = "",
+    params(("id" = ConversationId, Path, description = "The conversation")),
+    responses(
+        (status = 200, description = "The conversation with its questions in order", body = Whole),
+    ),
+)]
 pub(crate) async fn show(
     State(state): State<AppState>,
     caller: Caller,
@@ -193,6 +230,15 @@ pub(crate) async fn show(
 }
 
 /// `DELETE /api/v1/conversations/{id}`: with its questions and answers; those under way are cancelled.
+#[utoipa::path(
+    delete, path = "/api/v1/conversations/{id}", tag = "Questions", operation_id = "deleteConversation",
+    summary = "Delete a conversation",
+    description = "",
+    params(("id" = ConversationId, Path, description = "The conversation")),
+    responses(
+        (status = 204, description = "It is gone, with its questions and answers"),
+    ),
+)]
 pub(crate) async fn delete(
     State(state): State<AppState>,
     caller: Caller,

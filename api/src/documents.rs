@@ -21,6 +21,7 @@ use lectern_shared::{
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use tracing::info;
+use utoipa::ToSchema;
 
 use crate::{
     auth::Caller,
@@ -34,13 +35,15 @@ use crate::{
 };
 
 /// A document as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Document)]
 pub(crate) struct DocumentView {
     id: DocumentId,
     collection: String,
     name: String,
     title: Option<String>,
     source_url: Option<String>,
+    #[schema(value_type = Object)]
     metadata: Value,
     media_type: String,
     bytes: i64,
@@ -118,6 +121,15 @@ pub(crate) async fn find(state: &AppState, caller: &Caller, id: DocumentId) -> R
         .ok_or(ApiError::NotFound("document"))
 }
 
+#[utoipa::path(
+    get, path = "/api/v1/documents/{id}", tag = "Documents", operation_id = "getDocument",
+    summary = "Show a document",
+    description = "",
+    params(("id" = DocumentId, Path, description = "The document")),
+    responses(
+        (status = 200, description = "The document", body = DocumentView),
+    ),
+)]
 pub(crate) async fn show(
     State(state): State<AppState>,
     caller: Caller,
@@ -132,16 +144,21 @@ async fn view(state: &AppState, caller: &Caller, id: DocumentId) -> Result<Docum
     views.pop().ok_or(ApiError::NotFound("document"))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = DocumentChange)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Change {
+    #[schema(min_length = 1)]
     name: Option<String>,
     /// `null` takes it away; so it does of the next.
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 500)]
     title: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, format = "uri", pattern = r"^https?://[A-Za-z0-9]", max_length = 2048)]
     source_url: Option<Option<String>>,
     /// Replaces the whole object.
+    #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
 }
 
@@ -153,6 +170,17 @@ fn present<'de, D: Deserializer<'de>>(
 }
 
 /// `PATCH /api/v1/documents/{id}`
+#[utoipa::path(
+    patch, path = "/api/v1/documents/{id}", tag = "Documents", operation_id = "changeDocument",
+    summary = "Change what is said of a document",
+    description = "Fields that are left out stay as they are; `null` takes a title or a source away.",
+    params(("id" = DocumentId, Path, description = "The document"), ("If-Match" = Option<String>, Header, description = "The `ETag` under which it was read: it is changed only if it is still so")),
+    request_body(content = Change),
+    responses(
+        (status = 200, description = "The document as it is now", body = DocumentView),
+        (status = 412, description = "It has changed since it was read"),
+    ),
+)]
 pub(crate) async fn change(
     State(state): State<AppState>,
     caller: Caller,
@@ -199,6 +227,15 @@ pub(crate) async fn change(
 }
 
 /// Deletes a document with all that was made from it. Its files go with a job that is enqueued here.
+#[utoipa::path(
+    delete, path = "/api/v1/documents/{id}", tag = "Documents", operation_id = "deleteDocument",
+    summary = "Delete a document",
+    description = "With its file, its passages, and whatever answers have quoted from it as sources.",
+    params(("id" = DocumentId, Path, description = "The document")),
+    responses(
+        (status = 204, description = "It is gone"),
+    ),
+)]
 pub(crate) async fn delete(
     State(state): State<AppState>,
     caller: Caller,
@@ -216,12 +253,21 @@ pub(crate) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Cancelling {
     /// `cancelled`, or `cancelling` while a worker puts its work down.
     pub(crate) state: &'static str,
 }
 
+#[utoipa::path(
+    post, path = "/api/v1/documents/{id}/cancel", tag = "Documents", operation_id = "cancelDocument",
+    summary = "Stop reading a document",
+    description = "",
+    params(("id" = DocumentId, Path, description = "The document")),
+    responses(
+        (status = 200, description = "It is cancelled, or is about to be", body = Cancelling),
+    ),
+)]
 pub(crate) async fn cancel(
     State(state): State<AppState>,
     caller: Caller,
@@ -238,15 +284,27 @@ pub(crate) async fn cancel(
 }
 
 /// The body of a retry, which may be left out.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
+#[schema(as = DocumentRetry)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RetryRequest {
     /// For a PDF that needs one; without it the one from before is tried.
+    #[schema(max_length = 256, pattern = r"^[^\x00]*$")]
     password: Option<String>,
 }
 
 const NOT_TO_BE_RETRIED: ApiError = ApiError::Conflict("neither failed nor cancelled");
 
+#[utoipa::path(
+    post, path = "/api/v1/documents/{id}/retry", tag = "Documents", operation_id = "retryDocument",
+    summary = "Try a failed document again",
+    description = "With a `password` it opens a protected PDF without another upload. The body may be left out.",
+    params(("id" = DocumentId, Path, description = "The document")),
+    request_body(content = RetryRequest),
+    responses(
+        (status = 202, description = "It is tried again", body = DocumentView),
+    ),
+)]
 pub(crate) async fn retry(
     State(state): State<AppState>,
     caller: Caller,
@@ -257,7 +315,8 @@ pub(crate) async fn retry(
     let RetryRequest { password } = if body.is_empty() {
         RetryRequest::default()
     } else {
-        Json::from_bytes(&body)?.0
+        let Json(extract::Object(body)) = Json::from_bytes(&body)?;
+        body
     };
     let password = extract::password(password.unwrap_or_default())?;
     let document = find(&state, &caller, id).await?;
@@ -282,6 +341,15 @@ pub(crate) async fn retry(
 }
 
 /// `POST /api/v1/documents/{id}/reingest`: reads the newest file again, as after a change of settings.
+#[utoipa::path(
+    post, path = "/api/v1/documents/{id}/reingest", tag = "Documents", operation_id = "reingestDocument",
+    summary = "Read a document again",
+    description = "As after a change of settings. Searches see what they saw until it is done.",
+    params(("id" = DocumentId, Path, description = "The document")),
+    responses(
+        (status = 202, description = "It is read again", body = DocumentView),
+    ),
+)]
 pub(crate) async fn reingest(
     State(state): State<AppState>,
     caller: Caller,
@@ -302,6 +370,15 @@ pub(crate) async fn reingest(
 }
 
 /// The file of the version that searches see, to be opened in the browser at a page (`…/file#page=3`).
+#[utoipa::path(
+    get, path = "/api/v1/documents/{id}/file", tag = "Documents", operation_id = "getFile",
+    summary = "Read the file",
+    description = "",
+    params(("id" = DocumentId, Path, description = "The document")),
+    responses(
+        (status = 200, description = "The file that searches see, byte for byte, as the media type that it was taken for", body = Vec<u8>, content_type = "*/*"),
+    ),
+)]
 pub(crate) async fn file(
     State(state): State<AppState>,
     caller: Caller,

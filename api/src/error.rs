@@ -9,14 +9,19 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use lectern_shared::{
-    blobs::BlobError, events::AttachError, failure::Failure, media::MediaType, metrics,
-    store::StoreError,
+    blobs::BlobError,
+    events::AttachError,
+    failure::Failure,
+    media::MediaType,
+    metrics,
+    store::{StoreError, quotas},
 };
 use serde::Serialize;
 use tower_http::timeout::TimeoutError;
 use tracing::error;
+use utoipa::ToSchema;
 
 use crate::limits::{self, config::Name};
 
@@ -66,6 +71,9 @@ pub(crate) enum ApiError {
     UploadTooSlow,
     #[error("the document is {0}")]
     Conflict(&'static str),
+    /// What is there already stands against it.
+    #[error("not possible now: {0}")]
+    Taken(String),
     #[error("trying again would be pointless")]
     NothingToRetry,
     #[error("the limit {limit} is used up")]
@@ -101,11 +109,13 @@ pub(crate) enum ApiError {
 }
 
 /// The body of every error.
-#[derive(Serialize)]
-struct Problem {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Problem {
     status: u16,
+    /// Stays the same for ever: what programs tell refusals apart by.
     code: &'static str,
     title: &'static str,
+    /// What to do next.
     detail: String,
 }
 
@@ -132,6 +142,7 @@ impl ApiError {
             }
             Self::UploadTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_)
+            | Self::Taken(_)
             | Self::NothingToRetry
             | Self::IdempotencyBusy
             | Self::Store(StoreError::ConversationFull) => StatusCode::CONFLICT,
@@ -219,6 +230,7 @@ impl ApiError {
             Self::EmptyFile => ("empty_file", "Empty file", Failure::EmptyFile.message().into()),
             Self::UploadTooSlow => ("upload_too_slow", "Upload stalled", "No bytes came for too long. Check the connection and upload the file again.".into()),
             Self::Conflict(state) => ("conflict", "Not possible now", format!("The document is {state}, so this can't be done. Look at its state first.")),
+            Self::Taken(detail) => ("conflict", "Not possible now", detail.clone()),
             Self::NothingToRetry => ("nothing_to_retry", "Nothing to try again", "What this job was about is gone, is being worked on by a newer job, or nobody waits for it any more. Dismiss it.".into()),
             Self::TooManyStreams => ("too_many_streams", "Too many open streams", "Try again in a few seconds.".into()),
             Self::NoWorker => ("no_worker", "No worker has answered in time", "Check that a worker runs (GET /api/v1/health) and try again.".into()),
@@ -274,6 +286,51 @@ impl ApiError {
             parameter,
         }
     }
+}
+
+/// One of each kind of refusal, for the reference.
+pub(crate) fn kinds() -> Vec<(StatusCode, Refusal)> {
+    let limit = Name::KeyRequests;
+    let exceeded = quotas::Exceeded {
+        quota: "documents".into(),
+        period: "day".into(),
+        allowed: 1000,
+        resets_at: DateTime::UNIX_EPOCH + Duration::from_secs(20_454 * 86_400),
+    };
+    let kinds = [
+        ApiError::Unauthorized,
+        ApiError::Forbidden("This needs a key with the scope `write`. GET /api/v1/me says what yours may do; a key with the scope `admin` makes others with POST /api/v1/keys.".into()),
+        ApiError::Suspended,
+        ApiError::NotFound("document"),
+        ApiError::NoSuchModel,
+        ApiError::Blob(BlobError::Missing),
+        ApiError::Invalid("The parameter `limit` goes from 1 to 200.".into()),
+        ApiError::EmptyFile,
+        ApiError::BodyTooLarge,
+        ApiError::UnsupportedType,
+        ApiError::EncodedBody,
+        ApiError::UploadTooSlow,
+        ApiError::Taken("There is a collection of that name already. Use it, or choose another name.".into()),
+        ApiError::NothingToRetry,
+        ApiError::Store(StoreError::ConversationFull),
+        ApiError::IdempotencyBusy,
+        ApiError::ChangedMeanwhile,
+        ApiError::IdempotencyOther,
+        ApiError::RateLimited { limit, retry_after: Duration::from_secs(7) },
+        ApiError::Store(StoreError::QueueFull),
+        ApiError::Store(StoreError::QuotaExceeded(exceeded)),
+        ApiError::Panicked,
+        ApiError::Failed(Failure::GeneratorUnavailable),
+        ApiError::Overloaded,
+        ApiError::TookTooLong,
+        ApiError::LimitUnavailable(limit),
+        ApiError::TooManyStreams,
+        ApiError::NoWorker,
+        ApiError::Events(AttachError::Unavailable),
+        ApiError::Store(StoreError::Database(sqlx::Error::PoolTimedOut)),
+    ];
+    let kind = |kind: ApiError| (kind.status(), kind.refusal());
+    kinds.into_iter().map(kind).collect()
 }
 
 fn is_unreachable(cause: &sqlx::Error) -> bool {

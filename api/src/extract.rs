@@ -1,23 +1,83 @@
 //! axum's extractors with our errors, and values that are checked once, at the edge.
 
+use std::{fmt, marker::PhantomData};
+
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use lectern_shared::store::documents::Password;
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+
+use serde_json::Number;
 
 use crate::error::{ApiError, Result};
 
-#[derive(FromRequest)]
-#[from_request(via(axum::Json), rejection(ApiError))]
+/// A body that is a JSON object.
 pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        let body = <axum::Json<Object<T>> as FromRequest<S>>::from_request(request, state).await?;
+        Ok(Self(body.0.0))
+    }
+}
 
 /// A body that may be left out, with its `Content-Type`.
 impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Option<Self>> {
-        let body = <axum::Json<T> as OptionalFromRequest<S>>::from_request(request, state).await?;
-        Ok(body.map(|axum::Json(value)| Self(value)))
+        let body =
+            <axum::Json<Object<T>> as OptionalFromRequest<S>>::from_request(request, state).await?;
+        Ok(body.map(|axum::Json(Object(value))| Self(value)))
     }
+}
+
+/// What is read from a JSON object, and from nothing else: serde would take a list for its fields in their order, too.
+#[derive(Clone, Debug)]
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
+}
+
+struct Fields<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
+/// A whole number, which JSON may write with a fraction of zero, too: to JSON Schema `5.0` is an integer.
+pub(crate) fn whole<'de, D, T>(deserializer: D) -> std::result::Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64>,
+{
+    let Some(number) = Option::<Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let written = number.to_string();
+    let digits = written.strip_suffix(".0").unwrap_or(&written);
+    let whole = digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|whole| T::try_from(whole).ok());
+    whole
+        .map(Some)
+        .ok_or_else(|| D::Error::custom(format!("`{number}` is not a whole number in range")))
 }
 
 #[derive(FromRequestParts)]
@@ -108,6 +168,40 @@ pub(crate) fn passages(wanted: Option<u16>, default: u16, max: u16) -> Result<i1
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_not_taken_for_an_object() {
+        #[derive(Debug, Deserialize)]
+        struct Named {
+            name: Option<String>,
+        }
+        let read = |raw: &str| serde_json::from_str::<Object<Named>>(raw);
+        assert_eq!(read(r#"{"name": "a"}"#).unwrap().0.name.unwrap(), "a");
+        for refused in [r#"["a"]"#, "[null]", "null", "\"a\""] {
+            let error = read(refused).unwrap_err().to_string();
+            assert!(error.contains("expected a JSON object"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        #[derive(Debug, Deserialize)]
+        struct Wanted {
+            #[serde(default, deserialize_with = "whole")]
+            passages: Option<u16>,
+        }
+        let read = |raw: &str| serde_json::from_str::<Wanted>(raw).map(|wanted| wanted.passages);
+        assert_eq!(read(r#"{"passages": 5}"#).unwrap(), Some(5));
+        assert_eq!(read(r#"{"passages": 5.0}"#).unwrap(), Some(5));
+        assert_eq!(read(r#"{"passages": null}"#).unwrap(), None);
+        assert_eq!(read("{}").unwrap(), None);
+        for refused in ["5.5", "-1", "70000", "\"5\""] {
+            assert!(
+                read(&format!("{{\"passages\": {refused}}}")).is_err(),
+                "{refused}"
+            );
+        }
+    }
 
     #[test]
     fn a_question_is_trimmed_and_bounded() {

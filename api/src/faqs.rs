@@ -8,6 +8,7 @@ use lectern_shared::{
 };
 use serde::{Deserialize, Serialize};
 use tracing::info;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     auth::Caller,
@@ -20,7 +21,8 @@ use crate::{
 };
 
 /// A FAQ as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Faq)]
 pub(crate) struct FaqView {
     id: FaqId,
     question: String,
@@ -51,15 +53,29 @@ impl From<Faq> for FaqView {
 
 const NO_FAQ: ApiError = ApiError::NotFound("FAQ");
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewFaq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Write {
+    #[schema(max_length = 2000, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
     question: String,
+    #[schema(max_length = 8000, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
     answer: String,
     /// Where readers find more.
+    #[schema(format = "uri", pattern = r"^https?://[A-Za-z0-9]", max_length = 2048)]
     link: Option<String>,
 }
 
+#[utoipa::path(
+    post, path = "/api/v1/collections/{name}/faqs", tag = "FAQs and feedback", operation_id = "createFaq",
+    summary = "Make a FAQ",
+    description = "Questions that mean the same get its answer, before anything is searched.",
+    params(("name" = String, Path, description = "The name of the collection", pattern = r"^[\p{L}\p{N}._-]{1,64}$")),
+    request_body(content = Write),
+    responses(
+        (status = 201, description = "The FAQ", body = FaqView),
+    ),
+)]
 pub(crate) async fn create(
     State(state): State<AppState>,
     caller: Caller,
@@ -98,10 +114,10 @@ pub(crate) async fn written_view(state: &AppState, written: Written) -> Result<F
             Ok(faq.into())
         }
         Written::Missing => Err(NO_FAQ),
-        Written::Taken => Err(ApiError::Invalid(
+        Written::Taken => Err(ApiError::Taken(
             "There is a FAQ with this question already. Change that one, or word the question differently.".into(),
         )),
-        Written::Full => Err(ApiError::Invalid(format!(
+        Written::Full => Err(ApiError::Taken(format!(
             "The collection has {} FAQs, as many as this server takes. Delete one, or raise LECTERN_FAQS_MAX.",
             state.settings.faqs_max
         ))),
@@ -132,15 +148,18 @@ pub(crate) fn link(raw: Option<&str>) -> Result<Option<String>> {
     raw.map(|raw| fields::url(raw, "link")).transpose()
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     /// The `next` of the page before.
     cursor: Option<FaqId>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = FaqList)]
 pub(crate) struct List {
     faqs: Vec<FaqView>,
     /// Pass as `cursor` to get the next page; absent on the last.
@@ -149,6 +168,15 @@ pub(crate) struct List {
 }
 
 /// Newest first.
+#[utoipa::path(
+    get, path = "/api/v1/collections/{name}/faqs", tag = "FAQs and feedback", operation_id = "listFaqs",
+    summary = "List the FAQs of a collection",
+    description = "",
+    params(("name" = String, Path, description = "The name of the collection", pattern = r"^[\p{L}\p{N}._-]{1,64}$"), ListQuery),
+    responses(
+        (status = 200, description = "A page of FAQs, newest first", body = List),
+    ),
+)]
 pub(crate) async fn list(
     State(state): State<AppState>,
     caller: Caller,
@@ -174,6 +202,15 @@ pub(crate) async fn list(
     }))
 }
 
+#[utoipa::path(
+    get, path = "/api/v1/collections/{name}/faqs/{id}", tag = "FAQs and feedback", operation_id = "getFaq",
+    summary = "Show a FAQ",
+    description = "",
+    params(("name" = String, Path, description = "The name of the collection", pattern = r"^[\p{L}\p{N}._-]{1,64}$"), ("id" = FaqId, Path, description = "The FAQ")),
+    responses(
+        (status = 200, description = "The FAQ", body = FaqView),
+    ),
+)]
 pub(crate) async fn show(
     State(state): State<AppState>,
     caller: Caller,
@@ -184,6 +221,16 @@ pub(crate) async fn show(
     faq.map(|faq| Json(faq.into())).ok_or(NO_FAQ)
 }
 
+#[utoipa::path(
+    put, path = "/api/v1/collections/{name}/faqs/{id}", tag = "FAQs and feedback", operation_id = "replaceFaq",
+    summary = "Change a FAQ",
+    description = "",
+    params(("name" = String, Path, description = "The name of the collection", pattern = r"^[\p{L}\p{N}._-]{1,64}$"), ("id" = FaqId, Path, description = "The FAQ")),
+    request_body(content = Write),
+    responses(
+        (status = 200, description = "The FAQ as it is now", body = FaqView),
+    ),
+)]
 pub(crate) async fn replace(
     State(state): State<AppState>,
     caller: Caller,
@@ -212,6 +259,15 @@ pub(crate) async fn replace(
     Ok(Json(written_view(&state, written.await?).await?))
 }
 
+#[utoipa::path(
+    delete, path = "/api/v1/collections/{name}/faqs/{id}", tag = "FAQs and feedback", operation_id = "deleteFaq",
+    summary = "Delete a FAQ",
+    description = "",
+    params(("name" = String, Path, description = "The name of the collection", pattern = r"^[\p{L}\p{N}._-]{1,64}$"), ("id" = FaqId, Path, description = "The FAQ")),
+    responses(
+        (status = 204, description = "It is gone"),
+    ),
+)]
 pub(crate) async fn delete(
     State(state): State<AppState>,
     caller: Caller,

@@ -11,6 +11,7 @@ use lectern_shared::{
 };
 use serde::{Deserialize, Serialize};
 use tracing::info;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     auth::Caller,
@@ -21,15 +22,27 @@ use crate::{
     state::AppState,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewFeedback)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rate {
     rating: Rating,
     reason: Option<Reason>,
+    #[schema(max_length = 2000, pattern = r"^[^\x00]*$")]
     comment: Option<String>,
 }
 
 /// `POST` or `PUT /api/v1/questions/{id}/feedback`: rates its answer, or changes what was said of it.
+#[utoipa::path(
+    method(post, put), path = "/api/v1/questions/{id}/feedback", tag = "Questions", operation_id = "rateAnswer",
+    summary = "Rate an answer, or change the rating",
+    description = "`correct`, `complete` and `clear` are reasons for `up`; `wrong`, `incomplete`, `wrong_source`, `outdated`, `unclear` and `not_answered` for `down`; `other` for both.",
+    params(("id" = QuestionId, Path, description = "The question")),
+    request_body(content = Rate),
+    responses(
+        (status = 200, description = "The rating as it is kept", body = Feedback),
+    ),
+)]
 pub(crate) async fn rate(
     State(state): State<AppState>,
     caller: Caller,
@@ -61,7 +74,7 @@ pub(crate) async fn rate(
         comment,
     };
     if !feedback::rate(&state.pool, &caller.reach, id, &new).await? {
-        return Err(ApiError::Invalid(
+        return Err(ApiError::Taken(
             "This question has no answer yet. Rate it when its state is `answered`.".into(),
         ));
     }
@@ -92,6 +105,15 @@ fn comment(raw: Option<&str>, chars_max: usize) -> Result<Option<&str>> {
 }
 
 /// `GET /api/v1/questions/{id}/feedback`
+#[utoipa::path(
+    get, path = "/api/v1/questions/{id}/feedback", tag = "Questions", operation_id = "getFeedback",
+    summary = "Show the rating of an answer",
+    description = "",
+    params(("id" = QuestionId, Path, description = "The question")),
+    responses(
+        (status = 200, description = "What was said of it", body = Feedback),
+    ),
+)]
 pub(crate) async fn show(
     State(state): State<AppState>,
     caller: Caller,
@@ -102,18 +124,22 @@ pub(crate) async fn show(
         .ok_or(ApiError::NotFound("feedback on this question"))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
+    #[param(pattern = r"^[\p{L}\p{N}._-]{1,64}$")]
     collection: Option<String>,
     rating: Option<Rating>,
     reason: Option<Reason>,
     /// The `next` of the page before.
     cursor: Option<FeedbackId>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = FeedbackList)]
 pub(crate) struct List {
     feedback: Vec<Feedback>,
     /// Pass as `cursor` to get the next page; absent on the last.
@@ -122,6 +148,15 @@ pub(crate) struct List {
 }
 
 /// `GET /api/v1/feedback`: newest first.
+#[utoipa::path(
+    get, path = "/api/v1/feedback", tag = "FAQs and feedback", operation_id = "listFeedback",
+    summary = "List ratings",
+    description = "",
+    params(ListQuery),
+    responses(
+        (status = 200, description = "A page of ratings, newest first", body = List),
+    ),
+)]
 pub(crate) async fn list(
     State(state): State<AppState>,
     caller: Caller,

@@ -10,7 +10,7 @@ use crate::{
     extract,
 };
 
-/// The fields that stand before the file in a form.
+/// The fields that stand beside the file in a form.
 #[derive(Default)]
 pub(crate) struct Fields {
     pub(crate) collection: Option<String>,
@@ -67,7 +67,7 @@ impl Fields {
                 let name = other.escape_debug();
                 return Err(ApiError::Invalid(format!(
                     "The form has an unknown field `{name}`. Known are `collection`, `name`, `title`, `source_url`, \
-                     `metadata`, `password`, `force` and, after them, `file`."
+                     `metadata`, `password`, `force` and `file`."
                 )));
             }
         }

@@ -14,10 +14,12 @@ use lectern_shared::{
     store::{self, workers},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{error::ApiError, state::AppState};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = HealthReport)]
 pub(crate) struct Report {
     /// `ready` or `not_ready`.
     status: &'static str,
@@ -32,7 +34,7 @@ pub(crate) struct Report {
     reindex: Option<Reindex>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Reindex {
     model: String,
     passages_done: i64,
@@ -40,7 +42,8 @@ struct Reindex {
     since: DateTime<Utc>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = HealthCheck)]
 struct Check {
     ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,11 +64,28 @@ impl Check {
 }
 
 /// The process runs: nothing else is asked.
+#[utoipa::path(
+    get, path = "/api/v1/health/live", tag = "Operations", operation_id = "isLive",
+    summary = "Whether the process runs",
+    description = "",
+    responses(
+        (status = 200, description = "It runs", body = String, content_type = "text/plain"),
+    ),
+)]
 pub(crate) async fn live() -> &'static str {
     "live\n"
 }
 
 /// Requests can be served: the database and Redis answer. Workers may be away; jobs wait for them.
+#[utoipa::path(
+    get, path = "/api/v1/health/ready", tag = "Operations", operation_id = "isReady",
+    summary = "Whether requests can be served",
+    description = "",
+    responses(
+        (status = 200, description = "PostgreSQL and Redis answer", body = String, content_type = "text/plain"),
+        (status = 503, description = "One of them does not", body = String, content_type = "text/plain"),
+    ),
+)]
 pub(crate) async fn ready(State(state): State<AppState>) -> (StatusCode, &'static str) {
     let (postgres, redis) = tokio::join!(postgres(&state), redis(&state));
     if postgres.ok && redis.ok {
@@ -76,6 +96,15 @@ pub(crate) async fn ready(State(state): State<AppState>) -> (StatusCode, &'stati
 }
 
 /// Everything with its state and version. 200 when questions can be answered, that is, with a worker alive.
+#[utoipa::path(
+    get, path = "/api/v1/health", tag = "Operations", operation_id = "getHealth",
+    summary = "Show whether everything is up",
+    description = "",
+    responses(
+        (status = 200, description = "Questions can be answered", body = Report),
+        (status = 503, description = "Something is missing: a worker, PostgreSQL or Redis", body = Report),
+    ),
+)]
 pub(crate) async fn report(State(state): State<AppState>) -> (StatusCode, Json<Report>) {
     let (postgres, redis, workers, model, reindex) = tokio::join!(
         postgres(&state),
@@ -171,6 +200,14 @@ async fn reindex(state: &AppState) -> Option<Reindex> {
     })
 }
 
+#[utoipa::path(
+    get, path = "/metrics", tag = "Operations", operation_id = "getMetrics",
+    summary = "Metrics, for Prometheus",
+    description = "",
+    responses(
+        (status = 200, description = "In its text format", body = String, content_type = "text/plain"),
+    ),
+)]
 pub(crate) async fn metrics(State(state): State<AppState>) -> Result<impl IntoResponse, ApiError> {
     let prometheus = state.prometheus.as_ref().ok_or(ApiError::NoSuchRoute)?;
     metrics::collect_process();

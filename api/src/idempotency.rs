@@ -40,6 +40,14 @@ const ROUTES: [&str; 6] = [
     "/api/v1/webhooks",
 ];
 
+/// The same of uploads.
+const UPLOADS: [&str; 2] = ["/api/v1/documents", "/api/v1/imports"];
+
+/// Whether such requests may be named by their clients.
+pub(crate) fn is_taken(method: &Method, route: &str) -> bool {
+    method == Method::POST && (ROUTES.contains(&route) || UPLOADS.contains(&route))
+}
+
 /// What is kept in place of a response that is a stream.
 #[derive(Clone)]
 pub(crate) struct InPlace(pub(crate) Vec<u8>);

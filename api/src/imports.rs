@@ -18,6 +18,7 @@ use lectern_shared::{
 };
 use serde::{Deserialize, Serialize};
 use tracing::info;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     auth::Caller,
@@ -26,17 +27,29 @@ use crate::{
     extract::{Path, Query},
     idempotency::Word,
     observe::RequestId,
+    reference::shapes,
     state::AppState,
     upload::{self, Purpose, Upload, UploadQuery},
 };
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ImportAccepted)]
 pub(crate) struct Accepted {
     id: ImportId,
     state: &'static str,
 }
 
 /// `POST /api/v1/imports`: the form of an upload, its `file` a zip.
+#[utoipa::path(
+    post, path = "/api/v1/imports", tag = "Imports", operation_id = "importZip",
+    summary = "Import a zip",
+    description = "Each of its files goes the way of an upload.",
+    params(UploadQuery),
+    request_body(content = shapes::ImportForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 202, description = "It is taken, and will be unpacked", body = Accepted, headers(("location" = String, description = "Where it is"))),
+    ),
+)]
 pub(crate) async fn create(
     State(state): State<AppState>,
     caller: Caller,
@@ -92,7 +105,8 @@ async fn add(
 }
 
 /// An import as clients see it, with a page of its entries.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Import)]
 pub(crate) struct ImportView {
     id: ImportId,
     collection: String,
@@ -115,7 +129,8 @@ pub(crate) struct ImportView {
     next: Option<i32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ImportEntry)]
 pub(crate) struct EntryView {
     name: String,
     /// `created`, `replaced`, `duplicate` or `skipped`.
@@ -125,22 +140,34 @@ pub(crate) struct EntryView {
     reason: Option<Reason>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SkipReason)]
 pub(crate) struct Reason {
     code: String,
     message: &'static str,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EntriesQuery {
     after: Option<i32>,
+    #[param(minimum = 1, maximum = 1000, default = 200)]
     limit: Option<u32>,
 }
 
 const ENTRIES_MAX: u32 = 1000;
 
 /// `GET /api/v1/imports/{id}`
+#[utoipa::path(
+    get, path = "/api/v1/imports/{id}", tag = "Imports", operation_id = "getImport",
+    summary = "Show what became of an import",
+    description = "",
+    params(("id" = ImportId, Path, description = "The import"), EntriesQuery),
+    responses(
+        (status = 200, description = "The import with a page of its files", body = ImportView),
+    ),
+)]
 pub(crate) async fn show(
     State(state): State<AppState>,
     caller: Caller,
@@ -193,6 +220,15 @@ pub(crate) async fn show(
 }
 
 /// `POST /api/v1/imports/{id}/cancel`: documents that it has made already stay.
+#[utoipa::path(
+    post, path = "/api/v1/imports/{id}/cancel", tag = "Imports", operation_id = "cancelImport",
+    summary = "Stop an import",
+    description = "Documents that it has made already stay.",
+    params(("id" = ImportId, Path, description = "The import")),
+    responses(
+        (status = 200, description = "It is cancelled, or is about to be", body = Cancelling),
+    ),
+)]
 pub(crate) async fn cancel(
     State(state): State<AppState>,
     caller: Caller,

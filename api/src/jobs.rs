@@ -9,6 +9,7 @@ use lectern_shared::{
     store::retries::{self, DeadLetter, Revival},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
@@ -23,16 +24,19 @@ use crate::{
 /// Documents that one call tries again, at the most: a short transaction, and a body that need not be large.
 const RETRIED_MAX: u32 = 1000;
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
+#[schema(as = FailedDocuments)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RetryWhich {
     /// Of this collection alone.
+    #[schema(pattern = r"^[\p{L}\p{N}._-]{1,64}$")]
     collection: Option<String>,
     /// Those that failed with this code alone.
+    #[schema(value_type = Option<Failure>)]
     failure: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Retried {
     retried: u64,
     /// Whether there may be more: ask again.
@@ -40,6 +44,16 @@ pub(crate) struct Retried {
 }
 
 /// Tries all failed and cancelled documents again.
+#[utoipa::path(
+    post, path = "/api/v1/documents/retry", tag = "Documents", operation_id = "retryFailedDocuments",
+    summary = "Try all failed documents again",
+    description = "Up to 1,000 a call. The body may be left out.",
+    request_body(content = RetryWhich),
+    responses(
+        (status = 202, description = "Some are tried again", body = Retried),
+        (status = 200, description = "There are none", body = Retried),
+    ),
+)]
 pub(crate) async fn retry_documents(
     State(state): State<AppState>,
     caller: Caller,
@@ -95,15 +109,18 @@ async fn forget_events(state: &AppState, subjects: &[Uuid]) -> Result<()> {
     Ok(())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     /// The `next` of the page before.
     before: Option<JobId>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeadLetterList)]
 pub(crate) struct List {
     jobs: Vec<DeadLetterView>,
     /// Pass as `before` to get the next page; absent on the last.
@@ -111,7 +128,8 @@ pub(crate) struct List {
 }
 
 /// A dead letter as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
 pub(crate) struct DeadLetterView {
     id: JobId,
     /// `ingest`, `answer`, `search`, `webhook` …
@@ -158,6 +176,15 @@ pub(crate) fn limit(wanted: Option<u32>) -> Result<u32> {
     Ok(limit)
 }
 
+#[utoipa::path(
+    get, path = "/api/v1/jobs/dead", tag = "Operations", operation_id = "listDeadLetters",
+    summary = "List dead letters",
+    description = "",
+    params(ListQuery),
+    responses(
+        (status = 200, description = "A page of jobs that were tried as often as allowed, newest first", body = List),
+    ),
+)]
 pub(crate) async fn dead(
     State(state): State<AppState>,
     caller: Caller,
@@ -177,6 +204,15 @@ pub(crate) async fn dead(
 
 const NO_DEAD_LETTER: ApiError = ApiError::NotFound("dead letter");
 
+#[utoipa::path(
+    post, path = "/api/v1/jobs/{id}/retry", tag = "Operations", operation_id = "retryDeadLetter",
+    summary = "Try a dead letter again",
+    description = "",
+    params(("id" = JobId, Path, description = "The job, as the list of dead letters has it")),
+    responses(
+        (status = 202, description = "It is tried again"),
+    ),
+)]
 pub(crate) async fn retry(
     State(state): State<AppState>,
     caller: Caller,
@@ -194,6 +230,15 @@ pub(crate) async fn retry(
     }
 }
 
+#[utoipa::path(
+    delete, path = "/api/v1/jobs/{id}", tag = "Operations", operation_id = "dismissDeadLetter",
+    summary = "Take a dead letter off the list",
+    description = "",
+    params(("id" = JobId, Path, description = "The job, as the list of dead letters has it")),
+    responses(
+        (status = 204, description = "It is off the list"),
+    ),
+)]
 pub(crate) async fn dismiss(
     State(state): State<AppState>,
     caller: Caller,

@@ -11,6 +11,7 @@ use lectern_shared::{
 };
 use serde::{Deserialize, Serialize};
 use tracing::info;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     auth::Caller,
@@ -22,7 +23,8 @@ use crate::{
 };
 
 /// A key that was just made.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MadeKey)]
 pub(crate) struct Made {
     #[serde(flatten)]
     shown: ApiKey,
@@ -31,6 +33,15 @@ pub(crate) struct Made {
 }
 
 /// `POST /api/v1/keys`
+#[utoipa::path(
+    post, path = "/api/v1/keys", tag = "Keys and tenants", operation_id = "createKey",
+    summary = "Make a key",
+    description = "",
+    request_body(content = Wanted),
+    responses(
+        (status = 201, description = "The key, which is shown only now", body = Made),
+    ),
+)]
 pub(crate) async fn create(
     State(state): State<AppState>,
     caller: Caller,
@@ -56,19 +67,30 @@ async fn of(state: &AppState, caller: &Caller, tenant: Option<TenantId>) -> Resu
     found.map(|found| found.id).ok_or(NO_TENANT)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OfTenant {
     /// The caller's own, if none is named; another one's takes an operator.
     tenant: Option<TenantId>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeyList)]
 pub(crate) struct List {
     keys: Vec<ApiKey>,
 }
 
 /// `GET /api/v1/keys`
+#[utoipa::path(
+    get, path = "/api/v1/keys", tag = "Keys and tenants", operation_id = "listKeys",
+    summary = "List keys",
+    description = "",
+    params(OfTenant),
+    responses(
+        (status = 200, description = "All of the tenant, without what is secret of them", body = List),
+    ),
+)]
 pub(crate) async fn list(
     State(state): State<AppState>,
     caller: Caller,
@@ -80,6 +102,15 @@ pub(crate) async fn list(
 }
 
 /// `DELETE /api/v1/keys/{id}`: from now on it opens nothing.
+#[utoipa::path(
+    delete, path = "/api/v1/keys/{id}", tag = "Keys and tenants", operation_id = "revokeKey",
+    summary = "Revoke a key",
+    description = "",
+    params(("id" = ApiKeyId, Path, description = "The key"), OfTenant),
+    responses(
+        (status = 204, description = "From now on it opens nothing"),
+    ),
+)]
 pub(crate) async fn revoke(
     State(state): State<AppState>,
     caller: Caller,
@@ -94,19 +125,27 @@ pub(crate) async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Me {
     tenant: MyTenant,
     key: ApiKey,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct MyTenant {
     id: TenantId,
     name: String,
 }
 
 /// `GET /api/v1/me`
+#[utoipa::path(
+    get, path = "/api/v1/me", tag = "Keys and tenants", operation_id = "me",
+    summary = "Show what this key may do",
+    description = "",
+    responses(
+        (status = 200, description = "The key and its tenant", body = Me),
+    ),
+)]
 pub(crate) async fn me(State(state): State<AppState>, caller: Caller) -> Result<Json<Me>> {
     let tenant = tenants::find(&state.pool, caller.tenant).await?;
     let tenant = tenant.ok_or(ApiError::Unauthorized)?;

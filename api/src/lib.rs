@@ -1,5 +1,10 @@
 //! The HTTP API: takes uploads and questions, writes rows, wakes workers, and streams what becomes of them.
 
+#![expect(
+    unused_qualifications,
+    reason = "what utoipa writes into handlers' modules has some"
+)]
+
 mod auth;
 pub mod commands;
 pub mod config;
@@ -35,6 +40,7 @@ mod openai;
 mod operations;
 mod page;
 mod questions;
+mod reference;
 mod search;
 mod streams;
 mod tenants;
@@ -47,7 +53,7 @@ mod work;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use serve::serve;
+pub use serve::{raise_file_limit, serve};
 
 use tokio::sync::Semaphore;
 

@@ -4,6 +4,7 @@ use axum::{Json, extract::State};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use lectern_shared::store::listing::{self, Filter, Key, Order, Position};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     auth::Caller,
@@ -15,26 +16,35 @@ use crate::{
     state::AppState,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
+    #[param(pattern = r"^[\p{L}\p{N}._-]{1,64}$")]
     collection: Option<String>,
+    #[param(pattern = "^(queued|processing|ready|failed|cancelled)$")]
     state: Option<String>,
     /// A part of the name, whatever its case.
+    #[param(pattern = r"^[^\x00]*$")]
     name: Option<String>,
     /// A JSON object that the metadata contain.
     metadata: Option<String>,
+    #[param(pattern = r"^[^\x00]*$")]
     media_type: Option<String>,
     /// Of the newest file, in hexadecimal digits.
+    #[param(pattern = "^[0-9a-fA-F]{64}$")]
     sha256: Option<String>,
     /// `created_at`, `updated_at`, `name`, `bytes` or `pages`; with `-` before it, from the greatest down.
+    #[param(pattern = "^-?(created_at|updated_at|name|bytes|pages)$")]
     sort: Option<String>,
     /// The `next` of the page before.
     cursor: Option<String>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DocumentList)]
 pub(crate) struct List {
     documents: Vec<DocumentView>,
     /// Pass as `cursor`, with everything else as it was, to get the next page; absent on the last.
@@ -46,6 +56,15 @@ const LIST_MAX: u32 = 200;
 const STATES: [&str; 5] = ["queued", "processing", "ready", "failed", "cancelled"];
 
 /// `GET /api/v1/documents`
+#[utoipa::path(
+    get, path = "/api/v1/documents", tag = "Documents", operation_id = "listDocuments",
+    summary = "List documents",
+    description = "Pages go on where the last one ended, whatever is uploaded or deleted meanwhile.",
+    params(ListQuery),
+    responses(
+        (status = 200, description = "A page of documents", body = List),
+    ),
+)]
 pub(crate) async fn list(
     State(state): State<AppState>,
     caller: Caller,

@@ -50,6 +50,7 @@ async fn serve(settings: ServeSettings) -> Result<()> {
             "pgvector before 0.8.4 has known faults in index vacuum: update it"
         );
     }
+    lectern_api::raise_file_limit(settings.api.http.connections_max);
     let listen = settings.api.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| {
         format!("{listen} is not to be had: choose another address with LECTERN_LISTEN")

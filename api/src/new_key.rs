@@ -12,6 +12,7 @@ use lectern_shared::{
 };
 use serde::Deserialize;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 
 use crate::{
     error::{ApiError, Result},
@@ -19,9 +20,14 @@ use crate::{
 };
 
 /// What is wanted of a new key.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(as = NewKey)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
+    #[schema(
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     pub(crate) name: String,
     pub(crate) kind: Kind,
     /// A widget's is `ask`, named or not.
@@ -77,7 +83,7 @@ pub(crate) async fn make(
     let key = Key::fresh(wanted.kind);
     let made = keys::create(pool, &new, &key, keys_max).await?;
     let made = made.ok_or_else(|| {
-        ApiError::Invalid(format!(
+        ApiError::Taken(format!(
             "There are {keys_max} keys, as many as this server takes of a tenant. Revoke one, or raise LECTERN_KEYS_MAX."
         ))
     })?;

@@ -11,10 +11,11 @@ use lectern_shared::{
     },
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{auth::Caller, error::Result, state::AppState};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Operations {
     version: &'static str,
     /// What the vectors are made with.
@@ -33,7 +34,8 @@ const MINUTES: usize = 60;
 const HOURS: usize = 24;
 
 /// Jobs of the caller's tenant in a queue.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = QueueState)]
 struct QueueView {
     queue: String,
     waiting: i64,
@@ -84,7 +86,8 @@ fn row(length: usize, counts: impl Iterator<Item = (i32, i64)>) -> Vec<i64> {
     row
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RunningJob)]
 struct RunningView {
     id: JobId,
     kind: String,
@@ -115,7 +118,8 @@ impl From<RunningJob> for RunningView {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Worker)]
 struct WorkerView {
     name: String,
     version: String,
@@ -134,7 +138,8 @@ impl From<AliveWorker> for WorkerView {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DocumentCount)]
 struct DocumentsView {
     state: String,
     count: i64,
@@ -153,7 +158,8 @@ impl From<DocumentCount> for DocumentsView {
     }
 }
 
-#[derive(Clone, Default, Serialize)]
+#[derive(Clone, Default, Serialize, ToSchema)]
+#[schema(as = HourOfAnswers)]
 struct HourView {
     generated: i64,
     cached: i64,
@@ -178,6 +184,14 @@ impl From<&Hour> for HourView {
 /// Of the jobs that run; a tenant has as many places as workers offer.
 const RUNNING_MAX: u32 = 100;
 
+#[utoipa::path(
+    get, path = "/api/v1/operations", tag = "Operations", operation_id = "getOperations",
+    summary = "Show what is going on",
+    description = "",
+    responses(
+        (status = 200, description = "Queues, jobs, workers, documents and answers of the tenant", body = Operations),
+    ),
+)]
 pub(crate) async fn show(
     State(state): State<AppState>,
     caller: Caller,

@@ -25,8 +25,13 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; 
                       form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
                       trusted-types lectern";
 
-const HEADERS: [(HeaderName, &str); 4] = [
-    (header::CONTENT_SECURITY_POLICY, POLICY),
+/// The same of the reference, which sanitizes what it shows by a library of its own and knows no trusted types.
+const REFERENCE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                                connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const REFERENCE: &str = "/reference";
+
+const HEADERS: [(HeaderName, &str); 3] = [
     (header::REFERRER_POLICY, "no-referrer"),
     (
         HeaderName::from_static("permissions-policy"),
@@ -51,6 +56,7 @@ pub(crate) fn router(folder: &Path) -> Router<AppState> {
         .route_service("/", file("index.html"))
         .route_service("/widget.js", file("widget.js"))
         .route_service("/widget-demo", file("widget-demo.html"))
+        .route_service(REFERENCE, file("reference.html"))
         .layer(middleware::from_fn(tag));
     Router::new()
         .nest_service("/assets", assets)
@@ -61,7 +67,8 @@ pub(crate) fn router(folder: &Path) -> Router<AppState> {
 
 /// What all of them come with. A file that isn't there says so as everything else does.
 async fn guard(request: Request, next: Next) -> Response {
-    let is_page = request.uri().path() == "/";
+    let is_reference = request.uri().path() == REFERENCE;
+    let is_page = is_reference || request.uri().path() == "/";
     let mut response = next.run(request).await;
     if response.status() == StatusCode::NOT_FOUND {
         let error = if is_page {
@@ -71,7 +78,13 @@ async fn guard(request: Request, next: Next) -> Response {
         };
         return error.into_response();
     }
-    for (name, value) in HEADERS {
+    let policy = if is_reference {
+        REFERENCE_POLICY
+    } else {
+        POLICY
+    };
+    let policy = (header::CONTENT_SECURITY_POLICY, policy);
+    for (name, value) in HEADERS.into_iter().chain([policy]) {
         response
             .headers_mut()
             .insert(name, HeaderValue::from_static(value));

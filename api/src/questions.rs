@@ -24,6 +24,7 @@ use lectern_shared::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::info;
+use utoipa::ToSchema;
 
 use crate::{
     auth::Caller,
@@ -35,21 +36,28 @@ use crate::{
     idempotency::InPlace,
     limits::Seat,
     observe::RequestId,
+    reference::shapes,
     state::AppState,
     streams::{self, Subject},
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewQuestion)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ask {
+    #[schema(max_length = 2000, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
     pub(crate) question: String,
+    #[schema(pattern = r"^[\p{L}\p{N}._-]{1,64}$")]
     pub(crate) collection: Option<String>,
     /// How many passages the answer may be made from.
+    #[schema(minimum = 1, maximum = 20, default = 8)]
+    #[serde(default, deserialize_with = "extract::whole")]
     pub(crate) passages: Option<u16>,
     /// Go on although nobody reads.
     #[serde(default)]
     pub(crate) background: bool,
     /// Only documents whose metadata contain this object.
+    #[schema(value_type = Option<Object>)]
     pub(crate) filter: Option<Value>,
     /// The conversation that it is the next question of.
     pub(crate) conversation_id: Option<ConversationId>,
@@ -116,7 +124,7 @@ async fn collection(state: &AppState, reach: &Reach, ask: &Ask) -> Result<Collec
         .await?
         .ok_or(MISSING)?;
     if named.is_some() && collections::resolve(state, reach, named).await? != its {
-        return Err(ApiError::Invalid(
+        return Err(ApiError::Taken(
             "This conversation is about another collection. Leave out the field `collection`, or begin another \
              conversation."
                 .into(),
@@ -125,7 +133,8 @@ async fn collection(state: &AppState, reach: &Reach, ask: &Ask) -> Result<Collec
     Ok(its)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = QuestionAccepted)]
 pub(crate) struct Accepted {
     id: QuestionId,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,6 +145,16 @@ pub(crate) struct Accepted {
 }
 
 /// `POST /api/v1/questions`: 202 with the place of the event stream, or, with `Accept: text/event-stream`, the stream.
+#[utoipa::path(
+    post, path = "/api/v1/questions", tag = "Questions", operation_id = "ask",
+    summary = "Ask a question",
+    description = "With `Accept: text/event-stream` the response is the stream of the answer itself, with status 200.",
+    request_body(content = Ask),
+    responses(
+        (status = 202, description = "It is taken: the answer comes at `events`", body = Accepted, headers(("location" = String, description = "Where it is"))),
+        (status = 200, description = streams::ANSWER_EVENTS, body = shapes::AnswerEvent, content_type = "text/event-stream", headers(("location" = String, description = "Where it is"))),
+    ),
+)]
 pub(crate) async fn ask(
     State(state): State<AppState>,
     caller: Caller,
@@ -204,7 +223,8 @@ pub(crate) fn wants_stream(headers: &HeaderMap) -> bool {
 }
 
 /// A question as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Question)]
 pub(crate) struct QuestionView {
     id: QuestionId,
     collection: String,
@@ -215,7 +235,9 @@ pub(crate) struct QuestionView {
     answer: Option<String>,
     sources: Vec<Source>,
     generator: Option<String>,
+    #[schema(value_type = Option<Object>)]
     usage: Option<Value>,
+    #[schema(value_type = Option<Object>)]
     timings: Option<Value>,
     confidence: Option<f32>,
     /// Of the question, as ISO 639-1.
@@ -231,6 +253,7 @@ pub(crate) struct QuestionView {
     notice: Option<String>,
     /// A document that it was made from was deleted or replaced since.
     outdated: Option<bool>,
+    #[schema(value_type = Option<Object>)]
     filter: Option<Value>,
     conversation_id: Option<ConversationId>,
     /// Its place in the conversation, from 1.
@@ -241,6 +264,15 @@ pub(crate) struct QuestionView {
     finished_at: Option<DateTime<Utc>>,
 }
 
+#[utoipa::path(
+    get, path = "/api/v1/questions/{id}", tag = "Questions", operation_id = "getQuestion",
+    summary = "Show a question with its answer",
+    description = "",
+    params(("id" = QuestionId, Path, description = "The question")),
+    responses(
+        (status = 200, description = "The question, with its answer and sources as far as there are some", body = QuestionView),
+    ),
+)]
 pub(crate) async fn show(
     State(state): State<AppState>,
     caller: Caller,
@@ -278,6 +310,15 @@ pub(crate) async fn show(
 }
 
 /// Cancels the answer. One that is complete stays as it is.
+#[utoipa::path(
+    delete, path = "/api/v1/questions/{id}", tag = "Questions", operation_id = "cancelQuestion",
+    summary = "Stop an answer",
+    description = "",
+    params(("id" = QuestionId, Path, description = "The question")),
+    responses(
+        (status = 204, description = "It is stopped; an answer that is complete stays"),
+    ),
+)]
 pub(crate) async fn cancel(
     State(state): State<AppState>,
     caller: Caller,

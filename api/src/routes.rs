@@ -7,7 +7,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     auth::Need,
     collections, conversations, documents, error, etag, faqs, feedback, health, imports, jobs,
-    keys, limits, listing, mcp, observe, openai, operations, overload, page, questions, search,
+    keys, limits, listing, mcp, observe, openai, operations, overload, page, questions, reference,
+    search,
     state::AppState,
     streams,
     table::{self, Route, delete, get, patch, post, put},
@@ -99,6 +100,7 @@ pub(crate) fn table() -> Vec<Route> {
         post("/mcp", LOOK, mcp::serve).waiting(),
 
         get("/api/v1/operations", ADMIN, operations::show),
+        get("/api/v1/openapi.json", OPEN, reference::serve),
         get("/api/v1/health", OPEN, health::report),
         get("/api/v1/health/live", OPEN, health::live),
         get("/api/v1/health/ready", OPEN, health::ready),

@@ -13,6 +13,7 @@ use lectern_shared::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::{
     auth::Caller,
@@ -23,25 +24,42 @@ use crate::{
     state::AppState,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewSearch)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Search {
+    #[schema(max_length = 2000, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
     question: String,
+    #[schema(pattern = r"^[\p{L}\p{N}._-]{1,64}$")]
     collection: Option<String>,
+    #[schema(minimum = 1, maximum = 20, default = 8)]
+    #[serde(default, deserialize_with = "extract::whole")]
     passages: Option<u16>,
+    #[schema(value_type = Option<Object>)]
     filter: Option<Value>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SearchResult)]
 pub(crate) struct Found {
     passages: Vec<Source>,
     /// How likely it is that they answer the question, from 0 to 1.
     confidence: Option<f32>,
     /// What the confidence is made of.
+    #[schema(value_type = Option<Object>)]
     signals: Option<Value>,
 }
 
 /// `POST /api/v1/search`
+#[utoipa::path(
+    post, path = "/api/v1/search", tag = "Questions", operation_id = "search",
+    summary = "Search for passages",
+    description = "A question without an answer: it waits for a worker, up to `LECTERN_SEARCH_TIMEOUT_MS`.",
+    request_body(content = Search),
+    responses(
+        (status = 200, description = "The best passages, best first", body = Found),
+    ),
+)]
 pub(crate) async fn search(
     State(state): State<AppState>,
     caller: Caller,

@@ -10,6 +10,7 @@ use axum::{Router, body::Body, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lectern_shared::metrics;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -32,6 +33,31 @@ const CROWD: usize = 64;
 
 /// Accepting fails when the process has no file descriptors left: some come free in a while.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Open files beside connections: of PostgreSQL, Redis, uploads and the page.
+const OTHER_FILES: u64 = 512;
+
+/// Each connection is an open file, and what a process may have of these is usually 1,024: takes as many as it can get.
+pub fn raise_file_limit(connections_max: usize) {
+    let wanted = connections_max as u64 + OTHER_FILES;
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let may_have = wanted.min(hard);
+        if soft < may_have {
+            setrlimit(Resource::RLIMIT_NOFILE, may_have, hard)?;
+        }
+        Ok(soft.max(may_have))
+    });
+    match raised {
+        Ok(limit) if limit < wanted => warn!(
+            limit,
+            wanted,
+            "the process may open fewer files than LECTERN_CONNECTIONS_MAX needs: raise its limit (ulimit -Hn, LimitNOFILE \
+             of systemd, ulimits of a container), or lower that setting"
+        ),
+        Ok(_) => {}
+        Err(error) => warn!(%error, "the limit of open files stays as it is"),
+    }
+}
 
 /// Serves until `stop` is cancelled, then lets open requests end within the configured time.
 /// Event streams end at once: their readers resume elsewhere with `Last-Event-ID`.

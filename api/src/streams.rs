@@ -41,10 +41,34 @@ use crate::{
     error::{ApiError, Result},
     extract::Path,
     limits::Seat,
+    reference::shapes,
     state::AppState,
 };
 
+/// What the stream of a document says, for the reference.
+const INGEST_EVENTS: &str = "Server-sent events, `data` a JSON object each: `status` (`StatusEvent`) and `progress` \
+    (`ProgressEvent`) until exactly one `done` (`IngestDoneEvent`) or `failed` (`Failure`). Comments come every 15 \
+    seconds while there is nothing to say. Whoever loses the connection sends the last `id` as `Last-Event-ID`; events \
+    without an `id` are told from the database and come again. `retry` says when to come back to a server that stops.";
+
+/// What the stream of an answer says, for the reference.
+pub(crate) const ANSWER_EVENTS: &str = "Server-sent events, `data` a JSON object each: `status` (`StatusEvent`), \
+    `sources` (`SourcesEvent`) and `token` (`TokenEvent`) until exactly one `done` (`AnswerDoneEvent`) or `failed` \
+    (`Failure`). `reset` (`ResetEvent`) says that the answer starts over: what came before it is void. Comments come \
+    every 15 seconds while there is nothing to say. Whoever loses the connection sends the last `id` as \
+    `Last-Event-ID`. An answer whose last reader leaves is stopped, unless it was asked for with `background`.";
+
 /// `GET /api/v1/documents/{id}/events`
+#[utoipa::path(
+    get, path = "/api/v1/documents/{id}/events", tag = "Documents", operation_id = "watchDocument",
+    summary = "Watch a document being read",
+    description = "",
+    params(("id" = DocumentId, Path, description = "The document"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that was received: only later ones come")),
+    responses(
+        (status = 200, description = INGEST_EVENTS, body = shapes::IngestEvent, content_type = "text/event-stream"),
+    ),
+)]
 pub(crate) async fn document(
     State(state): State<AppState>,
     caller: Caller,
@@ -67,6 +91,16 @@ pub(crate) async fn document(
 }
 
 /// `GET /api/v1/questions/{id}/events`
+#[utoipa::path(
+    get, path = "/api/v1/questions/{id}/events", tag = "Questions", operation_id = "watchQuestion",
+    summary = "Follow an answer as it is written",
+    description = "",
+    params(("id" = QuestionId, Path, description = "The question"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that was received: only later ones come")),
+    responses(
+        (status = 200, description = ANSWER_EVENTS, body = shapes::AnswerEvent, content_type = "text/event-stream"),
+    ),
+)]
 pub(crate) async fn question(
     State(state): State<AppState>,
     caller: Caller,

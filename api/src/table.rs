@@ -21,7 +21,9 @@ use crate::{
     auth::{self, Need},
     cors,
     error::{self, ApiError, Result},
-    idempotency, openai,
+    idempotency,
+    limits::Class,
+    openai,
     state::AppState,
 };
 
@@ -44,7 +46,7 @@ pub(crate) struct Route {
     pub(crate) path: &'static str,
     pub(crate) need: Need,
     pace: Pace,
-    is_openai: bool,
+    pub(crate) is_openai: bool,
     handler: MethodRouter<AppState>,
 }
 
@@ -65,6 +67,15 @@ impl Route {
     pub(crate) fn upload(self) -> Self {
         let pace = Pace::Upload;
         Self { pace, ..self }
+    }
+
+    pub(crate) fn is_upload(&self) -> bool {
+        self.pace == Pace::Upload
+    }
+
+    /// Neither limited nor ever shed.
+    pub(crate) fn is_exempt(&self) -> bool {
+        Class::of(&self.method, Some(self.path)) == Class::Exempt
     }
 
     /// Refusals have the shape of OpenAI's, and bodies hold conversations.

@@ -7,6 +7,7 @@ use lectern_shared::{
 };
 use serde::{Deserialize, Serialize};
 use tracing::info;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     auth::Caller,
@@ -18,17 +19,31 @@ use crate::{
 
 pub(crate) const NO_TENANT: ApiError = ApiError::NotFound("tenant");
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewTenant)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Create {
+    #[schema(
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     name: String,
 }
 
 fn taken() -> ApiError {
-    ApiError::Invalid("There is a tenant of that name already. Choose another name.".into())
+    ApiError::Taken("There is a tenant of that name already. Choose another name.".into())
 }
 
 /// `POST /api/v1/tenants`: a tenant with a collection named `default`, and no key yet.
+#[utoipa::path(
+    post, path = "/api/v1/tenants", tag = "Keys and tenants", operation_id = "createTenant",
+    summary = "Make a tenant",
+    description = "",
+    request_body(content = Create),
+    responses(
+        (status = 201, description = "The tenant, with a collection named `default` and no key yet", body = Tenant),
+    ),
+)]
 pub(crate) async fn create(
     State(state): State<AppState>,
     extract::Json(wanted): extract::Json<Create>,
@@ -39,15 +54,18 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(tenant)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     /// The `next` of the page before.
     cursor: Option<TenantId>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = TenantList)]
 pub(crate) struct List {
     tenants: Vec<Tenant>,
     /// Pass as `cursor` to get the next page; absent on the last.
@@ -56,6 +74,15 @@ pub(crate) struct List {
 }
 
 /// `GET /api/v1/tenants`, oldest first.
+#[utoipa::path(
+    get, path = "/api/v1/tenants", tag = "Keys and tenants", operation_id = "listTenants",
+    summary = "List tenants",
+    description = "",
+    params(ListQuery),
+    responses(
+        (status = 200, description = "A page of tenants, oldest first", body = List),
+    ),
+)]
 pub(crate) async fn list(
     State(state): State<AppState>,
     Query(query): Query<ListQuery>,
@@ -71,15 +98,30 @@ pub(crate) async fn list(
     }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = TenantChange)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Change {
+    #[schema(
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+    )]
     name: Option<String>,
     /// Whether its keys are refused. Its data stay, and what is under way is finished.
     suspended: Option<bool>,
 }
 
 /// `PATCH /api/v1/tenants/{id}`
+#[utoipa::path(
+    patch, path = "/api/v1/tenants/{id}", tag = "Keys and tenants", operation_id = "changeTenant",
+    summary = "Rename, suspend or resume a tenant",
+    description = "",
+    params(("id" = TenantId, Path, description = "The tenant")),
+    request_body(content = Change),
+    responses(
+        (status = 200, description = "The tenant as it is now", body = Tenant),
+    ),
+)]
 pub(crate) async fn change(
     State(state): State<AppState>,
     caller: Caller,
@@ -87,7 +129,7 @@ pub(crate) async fn change(
     extract::Json(wanted): extract::Json<Change>,
 ) -> Result<Json<Tenant>> {
     if id == caller.tenant && wanted.suspended == Some(true) {
-        return Err(ApiError::Invalid(
+        return Err(ApiError::Taken(
             "This is your key's own tenant: you could not resume it. Use the key of another tenant.".into(),
         ));
     }

@@ -9,6 +9,8 @@ use lectern_shared::{
 };
 use serde::{Deserialize, Serialize};
 use tracing::info;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use crate::{
     auth::Caller,
@@ -22,7 +24,8 @@ use crate::{
 };
 
 /// Equal and similar questions as clients see them.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Unanswered)]
 pub(crate) struct UnansweredView {
     id: UnansweredId,
     collection: String,
@@ -37,7 +40,8 @@ pub(crate) struct UnansweredView {
     nearest: Vec<NearestView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = NearestPages)]
 pub(crate) struct NearestView {
     document: DocumentId,
     document_name: String,
@@ -58,16 +62,21 @@ impl From<&Nearest> for NearestView {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
+    #[param(pattern = r"^[\p{L}\p{N}._-]{1,64}$")]
     collection: Option<String>,
     /// The `next` of the page before.
+    #[param(pattern = r"^[A-Za-z0-9_-]{32}$")]
     cursor: Option<String>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = UnansweredList)]
 pub(crate) struct List {
     unanswered: Vec<UnansweredView>,
     /// Pass as `cursor` to get the next page; absent on the last.
@@ -76,6 +85,15 @@ pub(crate) struct List {
 }
 
 /// `GET /api/v1/unanswered`: what is asked most comes first.
+#[utoipa::path(
+    get, path = "/api/v1/unanswered", tag = "FAQs and feedback", operation_id = "listUnanswered",
+    summary = "List questions that were not answered",
+    description = "",
+    params(ListQuery),
+    responses(
+        (status = 200, description = "A page of them, what is asked most first", body = List),
+    ),
+)]
 pub(crate) async fn list(
     State(state): State<AppState>,
     caller: Caller,
@@ -119,38 +137,52 @@ pub(crate) async fn list(
 
 type Position = (i64, UnansweredId);
 
-fn cursor(position: Position) -> String {
-    // A number and an id: nothing that JSON can't say.
-    BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&position).unwrap_or_default())
+fn cursor((count, id): Position) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode([&count.to_be_bytes()[..], id.0.as_bytes()].concat())
 }
 
 fn position(cursor: &str) -> Result<Position> {
-    BASE64_URL_SAFE_NO_PAD
-        .decode(cursor)
-        .ok()
-        .and_then(|json| serde_json::from_slice(&json).ok())
-        .ok_or_else(|| {
-            ApiError::Invalid(
-                "The parameter `cursor` is not from this list. Pass the `next` of the page before, or begin without \
-                 it."
+    let read = || {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let (count, id) = bytes.split_first_chunk()?;
+        let id = Uuid::from_slice(id).ok()?;
+        Some((i64::from_be_bytes(*count), UnansweredId(id)))
+    };
+    read().ok_or_else(|| {
+        ApiError::Invalid(
+            "The parameter `cursor` is not from this list. Pass the `next` of the page before, or begin without it."
                 .into(),
-            )
-        })
+        )
+    })
 }
 
 const NO_SUCH: ApiError = ApiError::NotFound("unanswered question");
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = UnansweredAnswer)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Answer {
     /// As it was asked first, unless it is worded better here.
+    #[schema(max_length = 2000, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
     question: Option<String>,
+    #[schema(max_length = 8000, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
     answer: String,
     /// Where readers find more.
+    #[schema(format = "uri", pattern = r"^https?://[A-Za-z0-9]", max_length = 2048)]
     link: Option<String>,
 }
 
 /// `POST /api/v1/unanswered/{id}/faq`: answers it for all that ask it from now on.
+#[utoipa::path(
+    post, path = "/api/v1/unanswered/{id}/faq", tag = "FAQs and feedback", operation_id = "answerUnanswered",
+    summary = "Answer such a question for all",
+    description = "",
+    params(("id" = UnansweredId, Path, description = "The question, as the list has it")),
+    request_body(content = Answer),
+    responses(
+        (status = 201, description = "The FAQ", body = FaqView),
+    ),
+)]
 pub(crate) async fn to_faq(
     State(state): State<AppState>,
     caller: Caller,
@@ -190,6 +222,15 @@ pub(crate) async fn to_faq(
 }
 
 /// Takes it off the list, until it is asked again.
+#[utoipa::path(
+    delete, path = "/api/v1/unanswered/{id}", tag = "FAQs and feedback", operation_id = "dismissUnanswered",
+    summary = "Take a question off that list",
+    description = "",
+    params(("id" = UnansweredId, Path, description = "The question, as the list has it")),
+    responses(
+        (status = 204, description = "It is off the list, until it is asked again"),
+    ),
+)]
 pub(crate) async fn dismiss(
     State(state): State<AppState>,
     caller: Caller,

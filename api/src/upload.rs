@@ -24,6 +24,7 @@ use lectern_shared::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     auth::Caller,
@@ -33,13 +34,16 @@ use crate::{
     fields::Fields,
     idempotency::{self, Outcome, Word},
     observe::RequestId,
+    reference::shapes,
     state::AppState,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UploadQuery {
     /// The collection that the document goes into; also taken from a form field before the file.
+    #[param(pattern = r"^[\p{L}\p{N}._-]{1,64}$")]
     collection: Option<String>,
     /// A document of its own, whatever is there already; likewise.
     #[serde(default)]
@@ -56,7 +60,8 @@ impl From<UploadQuery> for Fields {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DocumentAccepted)]
 pub(crate) struct Accepted {
     id: DocumentId,
     state: String,
@@ -71,6 +76,17 @@ pub(crate) struct Accepted {
 type Form = std::result::Result<Multipart, MultipartRejection>;
 
 /// `POST /api/v1/documents`: a form with the field `file`.
+#[utoipa::path(
+    post, path = "/api/v1/documents", tag = "Documents", operation_id = "uploadDocument",
+    summary = "Upload a document",
+    description = "What the file is, is told by its content. The same name with other content is a new version of that document.",
+    params(UploadQuery),
+    request_body(content = shapes::UploadForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 202, description = "It is taken, and will be read", body = Accepted, headers(("location" = String, description = "Where it is"))),
+        (status = 200, description = "The same content is there already", body = Accepted, headers(("location" = String, description = "Where it is"))),
+    ),
+)]
 pub(crate) async fn upload(
     State(state): State<AppState>,
     caller: Caller,
@@ -113,7 +129,8 @@ async fn add(
     answer(state, caller, upload, added).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReplaceQuery {
     /// Read it again although it is the same.
@@ -122,6 +139,17 @@ pub(crate) struct ReplaceQuery {
 }
 
 /// `PUT /api/v1/documents/{id}/file`: the same form; the file becomes the newest version, whatever its name.
+#[utoipa::path(
+    put, path = "/api/v1/documents/{id}/file", tag = "Documents", operation_id = "replaceFile",
+    summary = "Upload a new version",
+    description = "Whatever its name is. Searches see the old version until the new one is read.",
+    params(("id" = DocumentId, Path, description = "The document"), ReplaceQuery),
+    request_body(content = shapes::VersionForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 202, description = "It is taken, and will be read", body = Accepted, headers(("location" = String, description = "Where it is"))),
+        (status = 200, description = "It is the same file", body = Accepted, headers(("location" = String, description = "Where it is"))),
+    ),
+)]
 pub(crate) async fn replace(
     State(state): State<AppState>,
     caller: Caller,
@@ -294,12 +322,12 @@ impl Upload {
     }
 }
 
-/// Reads a form: its fields, and then its file into the blob store. Whatever is refused leaves nothing there.
+/// Reads a form: its fields, and its file into the blob store. Whatever is refused leaves nothing there.
 pub(crate) async fn read(
     state: &AppState,
     caller: &Caller,
     form: Form,
-    mut fields: Fields,
+    fields: Fields,
     purpose: Purpose,
 ) -> Result<Upload> {
     let files = [Quota::Documents, Quota::Bytes];
@@ -308,65 +336,133 @@ pub(crate) async fn read(
     if let Some(exceeded) = quotas::used_up(&state.pool, caller.tenant, &files, quotas).await? {
         return Err(StoreError::QuotaExceeded(exceeded).into());
     }
-    let mut form = form.map_err(|rejection| {
+    let form = form.map_err(|rejection| {
         ApiError::Invalid(format!(
             "{}. Send a form with the field `file`: curl -F file=@your.pdf",
             rejection.body_text()
         ))
     })?;
-    loop {
-        let field = form
-            .next_field()
-            .await
-            .map_err(|error| ApiError::Invalid(error.body_text()))?
-            .ok_or_else(|| {
-                ApiError::Invalid(
-                    "The form has no field `file`. Send one: curl -F file=@your.pdf".into(),
-                )
-            })?;
-        if field.name() != Some("file") {
-            fields
-                .take(field, state.settings.metadata_bytes_max)
-                .await?;
-            continue;
-        }
-        if purpose == Purpose::Import && fields.facts.password.is_some() {
-            return Err(ApiError::Invalid(
-                "A password is of one document. Leave the field `password` out, and try the documents that need one \
-                 again with theirs."
-                    .into(),
-            ));
-        }
-        if purpose == Purpose::Import && fields.facts.title.is_some() {
-            return Err(ApiError::Invalid(
-                "A title is of one document. Leave the field `title` out, or change titles later."
-                    .into(),
-            ));
-        }
-        let collection = if purpose == Purpose::Version {
-            None
-        } else {
-            let name = fields.collection.as_deref();
-            Some(collections::resolve(state, &caller.reach, name).await?)
-        };
-        let name = fields.name.clone();
-        let name = name.or_else(|| names::file_name(field.file_name().unwrap_or_default()));
-        let blob_key = blobs::fresh_key(caller.tenant);
-        let named = name.as_deref().unwrap_or_default();
-        let received = receive(state, field, named, &blob_key, purpose).await?;
-        let name = name.unwrap_or_else(|| untitled(received.media_type));
-        return Ok(Upload {
-            fields,
+    let mut reading = Reading {
+        fields,
+        file: None,
+        blob_key: blobs::fresh_key(caller.tenant),
+        purpose,
+    };
+    match reading.whole(state, caller, form).await {
+        Ok((collection, file)) => Ok(Upload {
             collection,
-            name,
-            blob_key,
-            received,
-        });
+            name: reading.fields.name.clone().unwrap_or(file.name),
+            fields: reading.fields,
+            blob_key: reading.blob_key,
+            received: file.received,
+        }),
+        Err(error) => {
+            if reading.file.is_some() {
+                discard(state, &reading.blob_key).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// As many as there are kinds of them, and some.
+const FIELDS_MAX: usize = 16;
+
+/// A form as far as it was read.
+struct Reading {
+    fields: Fields,
+    /// Set once it is in the blob store.
+    file: Option<File>,
+    blob_key: String,
+    purpose: Purpose,
+}
+
+#[derive(Clone)]
+struct File {
+    name: String,
+    received: Received,
+}
+
+impl Reading {
+    async fn whole(
+        &mut self,
+        state: &AppState,
+        caller: &Caller,
+        mut form: Multipart,
+    ) -> Result<(Option<CollectionId>, File)> {
+        let mut collection = None;
+        for _ in 0..FIELDS_MAX {
+            let field = form.next_field().await;
+            let Some(field) = field.map_err(|error| ApiError::Invalid(error.body_text()))? else {
+                let missing = || {
+                    let text = "The form has no field `file`. Send one: curl -F file=@your.pdf";
+                    ApiError::Invalid(text.into())
+                };
+                return Ok((collection, self.file.clone().ok_or_else(missing)?));
+            };
+            if field.name() == Some("file") {
+                // Before the file is received, as far as it can be told by then.
+                collection = self.check(state, caller).await?;
+                self.take_file(state, field).await?;
+                continue;
+            }
+            let bytes_max = state.settings.metadata_bytes_max;
+            self.fields.take(field, bytes_max).await?;
+            if self.file.is_some() {
+                collection = self.check(state, caller).await?;
+            }
+        }
+        Err(ApiError::Invalid(format!(
+            "The form has more than {FIELDS_MAX} fields. Send each once."
+        )))
+    }
+
+    /// What the fields say must fit, and name a collection that is there. `None`: none is needed.
+    async fn check(&self, state: &AppState, caller: &Caller) -> Result<Option<CollectionId>> {
+        let refused = |text: &str| Err(ApiError::Invalid(text.into()));
+        if self.purpose == Purpose::Import && self.fields.facts.password.is_some() {
+            return refused(
+                "A password is of one document. Leave the field `password` out, and try the documents that need one \
+                 again with theirs.",
+            );
+        }
+        if self.purpose == Purpose::Import && self.fields.facts.title.is_some() {
+            return refused(
+                "A title is of one document. Leave the field `title` out, or change titles later.",
+            );
+        }
+        if self.purpose == Purpose::Version {
+            return Ok(None);
+        }
+        let name = self.fields.collection.as_deref();
+        collections::resolve(state, &caller.reach, name)
+            .await
+            .map(Some)
+    }
+
+    async fn take_file(&mut self, state: &AppState, field: Field<'_>) -> Result<()> {
+        if self.file.is_some() {
+            return Err(ApiError::Invalid(
+                "The form has more than one field `file`. Send files one by one, or as a zip to POST /api/v1/imports."
+                    .into(),
+            ));
+        }
+        let own = names::file_name(field.file_name().unwrap_or_default());
+        let named = self.fields.name.clone().or(own).unwrap_or_default();
+        let received = receive(state, field, &named, &self.blob_key, self.purpose).await?;
+        let name = if named.is_empty() {
+            untitled(received.media_type)
+        } else {
+            named
+        };
+        self.file = Some(File { name, received });
+        Ok(())
     }
 }
 
 const ZIP: &str = "application/zip";
 
+#[derive(Clone)]
 pub(crate) struct Received {
     media_type: &'static str,
     pub(crate) bytes: u64,

@@ -4,15 +4,17 @@ use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use lectern_shared::store::quotas::{self, Quota, Used};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{auth::Caller, error::Result, state::AppState};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Usage {
     quotas: Vec<UsedView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = QuotaUse)]
 pub(crate) struct UsedView {
     /// `documents`, `bytes`, `questions` or `tokens`.
     quota: String,
@@ -46,6 +48,14 @@ const ALL: [Quota; 4] = [
 ];
 
 /// `GET /api/v1/usage`
+#[utoipa::path(
+    get, path = "/api/v1/usage", tag = "Keys and tenants", operation_id = "getUsage",
+    summary = "Show what is used of the quotas",
+    description = "",
+    responses(
+        (status = 200, description = "Each quota of the tenant", body = Usage),
+    ),
+)]
 pub(crate) async fn show(State(state): State<AppState>, caller: Caller) -> Result<Json<Usage>> {
     let used = quotas::usage(&state.pool, caller.tenant, &ALL, &state.limits.quotas).await?;
     Ok(Json(Usage {

@@ -12,6 +12,7 @@ use lectern_shared::{
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use tracing::info;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     auth::Caller,
@@ -22,7 +23,8 @@ use crate::{
 };
 
 /// A webhook as clients see it. Its secret is shown once, when it is made.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Webhook)]
 pub(crate) struct WebhookView {
     id: WebhookId,
     url: String,
@@ -44,12 +46,15 @@ impl WebhookView {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewWebhook)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Create {
+    #[schema(format = "uri", pattern = r"^https://[A-Za-z0-9]")]
     url: String,
     /// All, if none is named.
     #[serde(default = "all_events")]
+    #[schema(min_items = 1)]
     events: Vec<Event>,
 }
 
@@ -57,6 +62,15 @@ fn all_events() -> Vec<Event> {
     Event::ALL.to_vec()
 }
 
+#[utoipa::path(
+    post, path = "/api/v1/webhooks", tag = "Webhooks", operation_id = "createWebhook",
+    summary = "Make a webhook",
+    description = "It is told of documents as Standard Webhooks has it, signed with the secret.",
+    request_body(content = Create),
+    responses(
+        (status = 201, description = "The webhook with its secret, which is shown only now", body = WebhookView),
+    ),
+)]
 pub(crate) async fn create(
     State(state): State<AppState>,
     caller: Caller,
@@ -89,7 +103,7 @@ pub(crate) async fn create(
     )
     .await?
     .ok_or_else(|| {
-        ApiError::Invalid(format!(
+        ApiError::Taken(format!(
             "You have {max} webhooks, as many as this server takes. Delete one, or raise LECTERN_WEBHOOKS_MAX."
         ))
     })?;
@@ -101,11 +115,20 @@ pub(crate) async fn create(
     ))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookList)]
 pub(crate) struct List {
     webhooks: Vec<WebhookView>,
 }
 
+#[utoipa::path(
+    get, path = "/api/v1/webhooks", tag = "Webhooks", operation_id = "listWebhooks",
+    summary = "List webhooks",
+    description = "",
+    responses(
+        (status = 200, description = "All of the tenant", body = List),
+    ),
+)]
 pub(crate) async fn list(State(state): State<AppState>, caller: Caller) -> Result<Json<List>> {
     let found = webhooks::list(&state.pool, caller.tenant).await?;
     let view = |webhook| WebhookView::new(webhook, None);
@@ -117,6 +140,15 @@ pub(crate) async fn list(State(state): State<AppState>, caller: Caller) -> Resul
 const NO_WEBHOOK: ApiError = ApiError::NotFound("webhook");
 
 /// Deletes a webhook. What it was still to be told is told no more.
+#[utoipa::path(
+    delete, path = "/api/v1/webhooks/{id}", tag = "Webhooks", operation_id = "deleteWebhook",
+    summary = "Delete a webhook",
+    description = "",
+    params(("id" = WebhookId, Path, description = "The webhook")),
+    responses(
+        (status = 204, description = "It is gone; what it was still to be told is told no more"),
+    ),
+)]
 pub(crate) async fn delete(
     State(state): State<AppState>,
     caller: Caller,
@@ -130,7 +162,8 @@ pub(crate) async fn delete(
 }
 
 /// What a webhook was told, or is to be.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Delivery)]
 pub(crate) struct DeliveryView {
     /// The `webhook-id` that the receiver sees.
     id: DeliveryId,
@@ -167,21 +200,33 @@ impl From<Told> for DeliveryView {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeliveriesQuery {
     /// The `next` of the page before.
     before: Option<DeliveryId>,
+    #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeliveryList)]
 pub(crate) struct Deliveries {
     deliveries: Vec<DeliveryView>,
     /// Pass as `before` to get the next page; absent on the last.
     next: Option<DeliveryId>,
 }
 
+#[utoipa::path(
+    get, path = "/api/v1/webhooks/{id}/deliveries", tag = "Webhooks", operation_id = "listDeliveries",
+    summary = "Show what a webhook was told",
+    description = "",
+    params(("id" = WebhookId, Path, description = "The webhook"), DeliveriesQuery),
+    responses(
+        (status = 200, description = "A page of deliveries, newest first", body = Deliveries),
+    ),
+)]
 pub(crate) async fn deliveries(
     State(state): State<AppState>,
     caller: Caller,

@@ -12,9 +12,11 @@ use lectern_shared::{
 };
 use serde::Serialize;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 
 /// What is under way for a document.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Work)]
 pub(crate) struct WorkView {
     /// `queued`, `retrying`, `starting`, `parsing`, `chunking`, `embedding`.
     stage: String,

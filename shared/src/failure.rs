@@ -105,6 +105,24 @@ failures! {
         "Something went wrong on our side, several times. Try again; if it stays so, look into the worker's log.";
 }
 
+/// By hand: the derive doesn't see the codes, which a macro writes.
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Failure {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::Type::String)
+            .enum_values(Some(Self::ALL.iter().map(|failure| failure.code())))
+            .into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for Failure {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "FailureCode".into()
+    }
+}
+
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.code())
@@ -130,6 +148,7 @@ pub struct UnknownFailure(String);
 
 /// A failure as the API and the event streams show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Failure))]
 pub struct FailureReport {
     pub code: String,
     pub message: String,

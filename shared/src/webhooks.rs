@@ -18,6 +18,7 @@ use crate::{failure::FailureReport, ids::DocumentId};
 
 /// What a webhook can be told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = WebhookEvent))]
 pub enum Event {
     #[serde(rename = "document.ready")]
     DocumentReady,

@@ -16,6 +16,7 @@ use chrono::Utc;
 use lectern_shared::{events::payload::AnswerDone, ids::QuestionId, store::questions::Mode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{
     citations,
@@ -26,43 +27,52 @@ use crate::{
     answers::{Answer, Answering, Step},
     auth::Caller,
     error::{ApiError, Result},
-    extract,
+    extract::{self, Object},
     limits::Seat,
     observe::RequestId,
     questions::{self, Ask},
+    reference::shapes,
     state::AppState,
 };
 
 /// What is understood of a request. What only tunes a model (`temperature`, `max_tokens` …) is passed over; what would
 /// change the kind of answer is refused, see [`refuse_what_can_not_be`].
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ChatCompletionRequest)]
 pub(crate) struct Wanted {
     model: String,
-    messages: Vec<Message>,
+    #[schema(value_type = Vec<Message>)]
+    messages: Vec<Object<Message>>,
     #[serde(default)]
     stream: Option<bool>,
     #[serde(default)]
-    stream_options: Option<StreamOptions>,
+    #[schema(value_type = Option<StreamOptions>)]
+    stream_options: Option<Object<StreamOptions>>,
     /// Ours: passages that the answer may be made from, and which documents.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "extract::whole")]
+    #[schema(minimum = 1, maximum = 20, default = 8)]
     passages: Option<u16>,
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     filter: Option<Value>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "extract::whole")]
     n: Option<u32>,
     #[serde(default)]
     logprobs: Option<bool>,
     #[serde(default)]
+    #[schema(value_type = Option<Value>)]
     response_format: Value,
     #[serde(default)]
+    #[schema(value_type = Option<Value>)]
     tool_choice: Value,
     #[serde(default)]
+    #[schema(value_type = Option<Value>)]
     function_call: Value,
     #[serde(default)]
     modalities: Option<Vec<String>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct StreamOptions {
     #[serde(default)]
     include_usage: bool,
@@ -113,6 +123,15 @@ fn refuse_what_can_not_be(wanted: &Wanted) -> Result<()> {
     Ok(())
 }
 
+#[utoipa::path(
+    post, path = "/v1/chat/completions", tag = "OpenAI", operation_id = "createChatCompletion",
+    summary = "Answer the last question of a conversation",
+    description = "Fields of OpenAI that only tune a model are passed over. With `stream: true` the response is a stream of chunks, which ends with `[DONE]`.",
+    request_body(content = Wanted),
+    responses(
+        (status = 200, description = "The answer, whole or as it is written", content((shapes::ChatCompletion = "application/json"), (shapes::ChatEvent = "text/event-stream"))),
+    ),
+)]
 pub(crate) async fn complete(
     State(state): State<AppState>,
     caller: Caller,
@@ -149,7 +168,7 @@ pub(crate) async fn complete(
     };
     if wanted.stream == Some(true) {
         let options = wanted.stream_options;
-        let with_usage = options.is_some_and(|options| options.include_usage);
+        let with_usage = options.is_some_and(|Object(options)| options.include_usage);
         Ok(completion.streamed(with_usage))
     } else {
         completion.whole().await.map(IntoResponse::into_response)

@@ -13,6 +13,7 @@ use lectern_shared::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::models::EMBEDDING;
@@ -22,23 +23,34 @@ use crate::{
     error::{ApiError, Result},
     extract,
     observe::RequestId,
+    reference::shapes,
     state::AppState,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = EmbeddingsRequest)]
 pub(crate) struct Wanted {
     model: String,
     /// A text, or several.
     input: Value,
     #[serde(default)]
     encoding_format: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "extract::whole")]
     dimensions: Option<u16>,
     /// Ours: `passage`, or `query` for what is to be compared with passages. Some models tell them apart.
     #[serde(default)]
     input_type: Option<String>,
 }
 
+#[utoipa::path(
+    post, path = "/v1/embeddings", tag = "OpenAI", operation_id = "createEmbeddings",
+    summary = "Embed texts",
+    description = "",
+    request_body(content = Wanted),
+    responses(
+        (status = 200, description = "Their vectors, in order", body = shapes::Embeddings),
+    ),
+)]
 pub(crate) async fn create(
     State(state): State<AppState>,
     caller: Caller,

@@ -3,13 +3,16 @@
 use lectern_shared::store::conversations::Turn;
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::{
     config::ApiSettings,
     error::{ApiError, Result},
+    extract::Object,
 };
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(as = ChatMessage)]
 pub(super) struct Message {
     role: String,
     /// A text, or a list of parts.
@@ -33,9 +36,9 @@ fn refused(detail: impl Into<String>) -> ApiError {
 
 /// The last message of the user is the question. Orders of a `system` are not followed: how answers are written is the
 /// server's own affair, or documents and clients could talk it out of its sources.
-pub(super) fn read(messages: &[Message], settings: &ApiSettings) -> Result<Conversation> {
+pub(super) fn read(messages: &[Object<Message>], settings: &ApiSettings) -> Result<Conversation> {
     let mut turns: Vec<Turn> = Vec::new();
-    for message in messages {
+    for Object(message) in messages {
         match message.role.as_str() {
             "user" => turns.push(Turn {
                 text: text(&message.content)?,
@@ -130,7 +133,7 @@ mod tests {
     }
 
     fn conversation(messages: &Value) -> Result<Conversation> {
-        let messages: Vec<Message> = serde_json::from_value(messages.clone()).unwrap();
+        let messages: Vec<Object<Message>> = serde_json::from_value(messages.clone()).unwrap();
         let settings = [
             "test",
             "--openai-history-turns-max=2",

@@ -1,11 +1,11 @@
 //! The API as clients of OpenAI's know it: chat completions, embeddings and models, so that programs made for those
 //! work with Lectern unchanged. Keys are the same.
 
-mod chat;
+pub(crate) mod chat;
 mod citations;
-mod embeddings;
+pub(crate) mod embeddings;
 mod messages;
-mod models;
+pub(crate) mod models;
 mod refusals;
 
 use axum::{Router, handler::Handler, middleware, routing::any};
@@ -14,7 +14,7 @@ pub(crate) use self::{
     chat::complete,
     embeddings::create as embed,
     models::{list as models, show as model},
-    refusals::in_their_shape,
+    refusals::{body as refusal, in_their_shape},
 };
 use crate::{error, state::AppState};
 

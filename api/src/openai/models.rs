@@ -4,6 +4,7 @@ use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use lectern_shared::store::{collections, models, reach::Reach};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     auth::Caller,
@@ -18,7 +19,7 @@ pub(super) const CHAT: &str = "lectern";
 /// Whatever the documents are embedded with.
 pub(super) const EMBEDDING: &str = "lectern-embedding";
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Model {
     id: String,
     object: &'static str,
@@ -37,12 +38,21 @@ impl Model {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ModelList)]
 pub(crate) struct List {
     object: &'static str,
     data: Vec<Model>,
 }
 
+#[utoipa::path(
+    get, path = "/v1/models", tag = "OpenAI", operation_id = "listModels",
+    summary = "List models",
+    description = "",
+    responses(
+        (status = 200, description = "A model for each collection, and one that embeds", body = List),
+    ),
+)]
 pub(crate) async fn list(State(state): State<AppState>, caller: Caller) -> Result<Json<List>> {
     Ok(Json(List {
         object: "list",
@@ -50,6 +60,15 @@ pub(crate) async fn list(State(state): State<AppState>, caller: Caller) -> Resul
     }))
 }
 
+#[utoipa::path(
+    get, path = "/v1/models/{id}", tag = "OpenAI", operation_id = "getModel",
+    summary = "Show a model",
+    description = "",
+    params(("id" = String, Path, description = "Its name, in which a `/` may stand as it is, or as `%2F`")),
+    responses(
+        (status = 200, description = "The model", body = Model),
+    ),
+)]
 pub(crate) async fn show(
     State(state): State<AppState>,
     caller: Caller,

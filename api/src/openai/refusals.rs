@@ -25,7 +25,7 @@ pub(crate) async fn in_their_shape(response: Response) -> Response {
 }
 
 /// What clients tell errors apart by.
-pub(super) fn body(refusal: &Refusal, status: u16) -> Value {
+pub(crate) fn body(refusal: &Refusal, status: u16) -> Value {
     let (kind, code) = match status {
         401 => ("authentication_error", "invalid_api_key"),
         403 => ("permission_error", refusal.code),

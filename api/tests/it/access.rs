@@ -236,7 +236,11 @@ impl Things {
             ("PATCH", "/api/v1/tenants/{id}") => ("", Json(json!({"suspended": false})), Own),
             (
                 "GET",
-                "/metrics" | "/api/v1/health" | "/api/v1/health/live" | "/api/v1/health/ready",
+                "/metrics"
+                | "/api/v1/openapi.json"
+                | "/api/v1/health"
+                | "/api/v1/health/live"
+                | "/api/v1/health/ready",
             ) => ("", Nothing, Own),
             // All else is about one thing, and needs no body.
             (
@@ -439,8 +443,8 @@ async fn special(api: &Api, kind: Kind, collection: CollectionId) -> Key {
 fn needs_at_least(route: &RouteRow) -> Result<(), &'static str> {
     let of = |noun: &str| route.path.starts_with(&format!("/api/v1/{noun}"));
     let is_health = of("health") || route.path == "/metrics";
-    if route.open != is_health {
-        return Err("health alone is open");
+    if route.open != (is_health || of("openapi.json")) {
+        return Err("health and the description of the API alone are open");
     }
     // What is posted there is a tool's name: each looks at the scopes itself.
     let is_mcp = route.path == "/mcp";

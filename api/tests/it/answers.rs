@@ -33,7 +33,7 @@ async fn faqs_that_make_no_sense_are_refused_with_what_to_do() {
     let more = api
         .request("POST", FAQS)
         .json(&json!({"question": "When?", "answer": "Now."}));
-    let refused = problem(more.send().await.unwrap(), 400, "invalid_request").await;
+    let refused = problem(more.send().await.unwrap(), 409, "conflict").await;
     assert!(
         refused["detail"]
             .as_str()
@@ -45,7 +45,7 @@ async fn faqs_that_make_no_sense_are_refused_with_what_to_do() {
     let taken = api
         .request("PUT", &path)
         .json(&json!({"question": "who", "answer": "Me."}));
-    problem(taken.send().await.unwrap(), 400, "invalid_request").await;
+    problem(taken.send().await.unwrap(), 409, "conflict").await;
     let same = api
         .request("PUT", &path)
         .json(&json!({"question": "Where?", "answer": "There."}));
@@ -107,12 +107,14 @@ async fn ratings_that_make_no_sense_are_refused_and_so_are_those_of_no_answer() 
         json!({"rating": "down", "reason": "bad luck"}),
         json!({"rating": "down", "comment": "too long"}),
         json!({"reason": "wrong"}),
-        // Right, but there is no answer yet.
-        json!({"rating": "down", "reason": "wrong"}),
     ] {
         let request = api.request("POST", &path).json(&body);
         problem(request.send().await.unwrap(), 400, "invalid_request").await;
     }
+    // Right, but there is no answer yet.
+    let early = json!({"rating": "down", "reason": "wrong"});
+    let request = api.request("POST", &path).json(&early);
+    problem(request.send().await.unwrap(), 409, "conflict").await;
     problem(
         api.request("GET", &path).send().await.unwrap(),
         404,

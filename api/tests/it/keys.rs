@@ -190,7 +190,7 @@ async fn keys_that_make_no_sense_are_refused_with_what_to_do() {
         .json(&wanted)
         .send()
         .await;
-    let refused = problem(refused.unwrap(), 400, "invalid_request").await;
+    let refused = problem(refused.unwrap(), 409, "conflict").await;
     assert!(
         refused["detail"]
             .as_str()
@@ -243,7 +243,7 @@ async fn an_operator_makes_renames_and_suspends_tenants() {
     };
     let made: Value = make("acme").await.unwrap().json().await.unwrap();
     let id = made["id"].as_str().unwrap();
-    problem(make("acme").await.unwrap(), 400, "invalid_request").await;
+    problem(make("acme").await.unwrap(), 409, "conflict").await;
     let key = json!({"name": "a", "kind": "secret", "scopes": ["read", "write"], "tenant": id});
     let key = api.make_key(&key).await["key"].as_str().unwrap().to_owned();
     let collections = body(api.request_with(&key, "GET", "/api/v1/collections")).await;
@@ -270,8 +270,8 @@ async fn an_operator_makes_renames_and_suspends_tenants() {
     assert_eq!(api.status(&key, "GET", "/api/v1/documents").await, 200);
     problem(
         change(json!({"name": "default"})).await.unwrap(),
-        400,
-        "invalid_request",
+        409,
+        "conflict",
     )
     .await;
     let list = body(api.request("GET", "/api/v1/tenants?limit=1")).await;
@@ -288,7 +288,7 @@ async fn an_operator_makes_renames_and_suspends_tenants() {
         .json(&json!({"suspended": true}))
         .send()
         .await;
-    problem(refused.unwrap(), 400, "invalid_request").await;
+    problem(refused.unwrap(), 409, "conflict").await;
 }
 
 #[tokio::test]

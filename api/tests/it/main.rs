@@ -15,6 +15,8 @@ mod mcp;
 mod operations;
 mod page;
 mod quotas;
+mod reference;
+mod streams;
 mod threats;
 mod widgets;
 
@@ -368,7 +370,7 @@ async fn a_webhook_is_refused_with_a_reason_where_it_may_not_lead() {
         assert!(made["secret"].as_str().unwrap().starts_with("whsec_"));
     }
     let refused = make(json!({"url": "https://example.org"})).await.unwrap();
-    problem(refused, 400, "invalid_request").await;
+    problem(refused, 409, "conflict").await;
 }
 
 #[tokio::test]
@@ -509,8 +511,8 @@ async fn documents_are_listed_newest_first_in_pages() {
             .send()
             .await
             .unwrap(),
-        400,
-        "invalid_request",
+        409,
+        "conflict",
     )
     .await;
     for number in 0..5 {

@@ -11,6 +11,7 @@ use crate::{
 
 /// What is being done now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = StatusEvent))]
 pub struct Status {
     /// `queued`, `retrieving`, `generating`, `parsing`, `ocr`, `embedding`, `retrying` …
     pub stage: String,
@@ -43,6 +44,7 @@ impl Status {
 
 /// How far an ingest is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ProgressEvent))]
 pub struct Progress {
     pub stage: String,
     pub done: u32,
@@ -57,6 +59,7 @@ pub struct Progress {
 
 /// A source of an answer, or a passage that a search has found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Source {
     /// The `n` of the answer's `[n]`, from 1.
     pub number: i16,
@@ -123,6 +126,7 @@ impl From<questions::Source> for Source {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = SourcesEvent))]
 pub struct Sources {
     pub sources: Vec<Source>,
     /// Of a search: how likely it is that they answer the question, from 0 to 1.
@@ -130,6 +134,7 @@ pub struct Sources {
     pub confidence: Option<f32>,
     /// Of a search: what the confidence was made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub signals: Option<Value>,
 }
 
@@ -154,12 +159,14 @@ pub struct Vectors {
 
 /// The next piece of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TokenEvent))]
 pub struct Token {
     pub text: String,
 }
 
 /// Nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ResetEvent))]
 pub struct Empty {}
 
 /// Tokens that an answer took.
@@ -196,9 +203,12 @@ pub struct Timings {
 
 /// The end of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = AnswerDoneEvent))]
 pub struct AnswerDone {
     pub generator: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub usage: Value,
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub timings: Value,
     /// How likely it is that the sources answer the question, from 0 to 1; null for a FAQ.
     pub confidence: Option<f32>,
@@ -224,6 +234,7 @@ pub struct AnswerDone {
 
 /// The FAQ that an answer is, as it was then.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FaqUsed {
     pub id: FaqId,
     pub question: String,
@@ -235,6 +246,7 @@ pub struct FaqUsed {
 
 /// The end of an ingest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = IngestDoneEvent))]
 pub struct IngestDone {
     pub pages: i32,
     pub chunks: i32,

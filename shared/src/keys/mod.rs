@@ -21,6 +21,7 @@ pub const DEVELOPMENT_KEY: &str = "lectern-dev";
 
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = KeyKind))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Kept by a program or a person.
@@ -59,6 +60,7 @@ impl FromStr for Kind {
 
 /// A thing that a key may do. None includes another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// See documents, FAQs, ratings, and all questions and conversations.

@@ -15,6 +15,7 @@ use crate::ids::TenantId;
 
 /// A part of a page's text: `start..end` in characters (Unicode scalar values).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Span {
     pub page: u32,
     pub start: u32,
@@ -27,6 +28,7 @@ pub struct Span {
 /// A box on a page as shown, in shares of the page's width and height, from its top left corner:
 /// `[left, top, right, bottom]`, each from 0 to 1, with four digits.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Bounds(pub [f32; 4]);
 
 /// A chunk with its vector.

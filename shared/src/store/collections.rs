@@ -8,9 +8,11 @@ use super::{Result, StoreError, reach::Reach};
 use crate::ids::{CollectionId, TenantId};
 
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Collection {
     pub id: CollectionId,
     pub name: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = CollectionSettings))]
     pub settings: Json<CollectionSettings>,
     pub created_at: DateTime<Utc>,
 }
@@ -19,13 +21,16 @@ pub struct Collection {
 ///
 /// They hold for what is ingested from then on: documents that are ready stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CollectionSettings {
     /// Tokens of a chunk, at the most; the model may read fewer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 16, maximum = 8192))]
     pub chunk_tokens: Option<u32>,
     /// Of these, tokens that a chunk repeats of the one before, at the most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(maximum = 4096))]
     pub chunk_overlap_tokens: Option<u32>,
     /// Put the titles that a chunk stands under before the text that is embedded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,11 +39,20 @@ pub struct CollectionSettings {
     pub ocr: Option<Ocr>,
     /// Languages that pictures of text are in, as Tesseract names them: `eng`, `deu`, `chi_sim`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<OcrLanguage>>, min_items = 1, max_items = 8))]
     pub ocr_languages: Option<Vec<String>>,
     /// How similar a question must be to that of a FAQ to be answered with it; see [`FAQ_SIMILARITY_MIN`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 0.5, maximum = 1))]
     pub faq_similarity_min: Option<f64>,
 }
+
+/// As Tesseract names it: `eng`, `chi_sim`.
+#[cfg(feature = "openapi")]
+#[derive(utoipa::ToSchema)]
+#[schema(pattern = "^[a-z_]{3,32}$")]
+#[expect(dead_code, reason = "it says how a text looks, and is never made")]
+struct OcrLanguage(String);
 
 /// How similar a question must be to that of a FAQ to be answered with it, unless its collection says otherwise: 0 of
 /// questions that have nothing to do with each other, 1 of equal ones.
@@ -49,6 +63,7 @@ const FAQ_SIMILARITIES: std::ops::RangeInclusive<f64> = 0.5..=1.0;
 
 /// Which pages are read by optical character recognition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Ocr {
     Off,

@@ -13,6 +13,7 @@ use super::{Result, reach::Reach};
 use crate::ids::{CollectionId, DocumentId, FeedbackId, QuestionId, TenantId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Rating {
     Up,
@@ -52,6 +53,7 @@ impl Rating {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = FeedbackReason))]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     Correct,
@@ -95,6 +97,7 @@ pub struct NewFeedback<'a> {
 
 /// Feedback as the API shows it.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Feedback {
     pub id: FeedbackId,
     pub question: QuestionId,
@@ -105,8 +108,10 @@ pub struct Feedback {
     pub reason: Option<String>,
     pub comment: Option<String>,
     /// `[{"number", "document", "version", "page_first", "page_last", "score", "text_sha256"}]`
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
     pub passages: Value,
     /// What produced the answer.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub settings: Value,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,

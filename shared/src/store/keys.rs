@@ -109,6 +109,7 @@ pub async fn note_use(pool: &PgPool, id: ApiKeyId) -> Result<()> {
 
 /// A key as the API shows it.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ApiKey {
     pub id: ApiKeyId,
     pub name: String,

@@ -9,6 +9,7 @@ use crate::ids::{CollectionId, TenantId};
 
 /// A tenant as operators see it.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Tenant {
     pub id: TenantId,
     pub name: String,

@@ -58,7 +58,7 @@ async fn a_faq_answers_equal_and_similar_questions_but_none_about_another_number
     let (status, made) = lectern.send("POST", path, &faq).await;
     assert_eq!((status.as_u16(), &made["embedded"]), (201, &json!(false)));
     let (status, again) = lectern.send("POST", path, &faq).await;
-    assert_eq!(status, 400, "{again}");
+    assert_eq!(status, 409, "{again}");
 
     let _worker = lectern.worker();
     let events = lectern.stream("what does  ERR-4711 mean").await;

@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Runs the official clients of other APIs, unchanged, against the API and a worker with a database of their own.
+# Runs a command against the API and a worker with a database of their own, which holds two documents.
 #
-#   api/tests/clients/run.sh
+#   api/tests/clients/with-lectern.sh COMMAND [ARGUMENT …]
 #
-# `make test-clients` has built the programs and fetched the clients before.
+# The command finds LECTERN_URL and LECTERN_KEY. LECTERN_PROGRAMS (target/debug) is where the programs are; they were
+# built before.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd -P)
 cd "$root"
 # shellcheck source=/dev/null
 . .dev/env
 
+command=("$@")
+programs=${LECTERN_PROGRAMS:-target/debug}
 name=lectern_clients_$$
 folder=$(mktemp -d)
 started=()
@@ -22,12 +25,12 @@ finish() {
   wait
   psql -c "drop database if exists $name with (force)"
   if [ "$outcome" != 0 ]; then
-    printf 'lectern: the clients failed; the API and the worker said:\n' >&2
-    cat "$folder"/*.log >&2
+    printf 'lectern: %s failed; the last words of the API and the worker:\n' "$1" >&2
+    tail -n 50 "$folder"/*.log >&2
   fi
   rm -rf "$folder"
 }
-trap finish EXIT
+trap 'finish "${command[0]}"' EXIT
 
 # $1: what is waited for; the rest: a command that succeeds then
 wait_for() {
@@ -46,10 +49,10 @@ export LECTERN_DATABASE_URL=${LECTERN_TEST_DATABASE_URL%/*}/$name LECTERN_REDIS_
 export LECTERN_REDIS_PREFIX=$name LECTERN_BLOBS=$folder/blobs LECTERN_LISTEN=127.0.0.1:0
 export LECTERN_CORS_ORIGINS=https://assistant.example LECTERN_LOG=info LECTERN_WORKER_METRICS_LISTEN=127.0.0.1:0 LECTERN_MODEL_THREADS=1 NO_COLOR=1
 mkdir "$LECTERN_BLOBS"
-target/debug/lectern-api serve >"$folder/api.log" 2>&1 &
+"$programs/lectern-api" serve >"$folder/api.log" 2>&1 &
 started+=($!)
 # Every answer is to be written, not given again.
-LECTERN_CACHE=false target/debug/lectern-worker run >"$folder/worker.log" 2>&1 &
+LECTERN_CACHE=false "$programs/lectern-worker" run >"$folder/worker.log" 2>&1 &
 started+=($!)
 
 address() { grep -o 'address=[0-9.]*:[0-9]*' "$folder/api.log" | head -1 | cut -d= -f2; }
@@ -66,8 +69,5 @@ api -F collection=other -F file=@worker/tests/files/guide.md "$url/api/v1/docume
 are_ready() { [ "$(api "$url/api/v1/documents?state=ready" | grep -o '"sha256"' | wc -l)" = 2 ]; }
 wait_for 'the documents' are_ready
 
-export OPENAI_BASE_URL=$url/v1 OPENAI_API_KEY=$key LECTERN_URL=$url LECTERN_KEY=$key
-export PYTHONPATH=$root/.dev/clients/python NODE_PATH=$root/.dev/clients/node/node_modules
-python3 api/tests/clients/openai_client.py
-node api/tests/clients/openai_client.cjs
-python3 api/tests/clients/mcp_client.py
+export LECTERN_URL=$url LECTERN_KEY=$key
+"${command[@]}"
