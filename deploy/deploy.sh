@@ -68,8 +68,8 @@ main() {
   replaced=''
   trap give_up EXIT
   if [ -n "$blue_green" ] && [ "$what" != frontend ]; then replace_beside; else replace_in_place; fi
-  # What else stands in the compose files, as far as it has changed.
-  [ "$what" != full ] || act compose up --detach --no-build
+  # What else stands in the compose files and doesn't run yet.
+  [ "$what" != full ] || act compose up --detach --no-build --no-recreate
   trap - EXIT
   if [ -n "$dry_run" ]; then say 'dry run: nothing was changed'; return; fi
   say "$what is version $version, after $(seconds_since "$begun") s"
