@@ -227,7 +227,7 @@ answers_end() {
 # The events of a document that takes a while, through nginx, until its `ready`.
 follow_a_long_stream() {
   local id
-  for _ in $(seq 40); do sed "s/^/$RANDOM /" "$root/README.md"; done >"$scratch/long.md"
+  for _ in $(seq 4); do sed "s/^/$RANDOM /" "$root/README.md"; done >"$scratch/long.md"
   id=$(curl -fsS -H 'Authorization: Bearer lectern-dev' -F "file=@$scratch/long.md" "http://127.0.0.1:$port/api/v1/documents" | sed 's/.*"id":"\([^"]*\)".*/\1/')
   curl -sN -m 900 -w '\nended with %{exitcode}\n' -H 'Authorization: Bearer lectern-dev' "http://127.0.0.1:$port/api/v1/documents/$id/events" >"$scratch/stream" 2>&1 &
   stream=$!
