@@ -169,7 +169,7 @@ async fn what_makes_no_sense_of_a_conversation_is_refused() {
     assert_eq!(made.send().await.unwrap().status(), 201);
     let asked = json!({"question": "Why?", "conversation_id": conversation, "collection": "other"});
     let request = api.request("POST", "/api/v1/questions").json(&asked);
-    problem(request.send().await.unwrap(), 400, "invalid_request").await;
+    problem(request.send().await.unwrap(), 409, "conflict").await;
     let path = "/api/v1/conversations/nonsense";
     problem(
         api.request("GET", path).send().await.unwrap(),

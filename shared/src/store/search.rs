@@ -89,10 +89,12 @@ pub async fn passages(pool: &PgPool, query: &Query<'_>) -> Result<Vec<Passage>> 
     };
     let mut tx = pool.begin().await?;
     // Plain HNSW takes its ef_search nearest and then applies the filter: of a rare one nothing would be left. Strict
-    // order isn't needed, since all candidates are sorted once more.
+    // order isn't needed, since all candidates are sorted once more. A plan for any limit and any filter, which PostgreSQL
+    // makes when a connection has asked a few times, would compare all vectors: planning anew takes a millisecond.
     sqlx::query!(
         "select set_config(name, value, true)
-         from (values ('hnsw.ef_search', $1), ('hnsw.max_scan_tuples', $2), ('hnsw.iterative_scan', 'relaxed_order'))
+         from (values ('hnsw.ef_search', $1), ('hnsw.max_scan_tuples', $2), ('hnsw.iterative_scan', 'relaxed_order'),
+                 ('plan_cache_mode', 'force_custom_plan'))
              as setting (name, value)",
         ef_search.to_string(),
         scan_max.to_string(),
