@@ -138,7 +138,9 @@ pub(crate) async fn serve() -> Response {
 pub(crate) fn document() -> Value {
     let mut document = serde_json::to_value(Declared::openapi()).unwrap_or_default();
     let examples: Value = serde_json::from_str(include_str!("examples.json")).unwrap_or_default();
-    let described = routes::table().into_iter().filter(|route| route.path != MCP);
+    let described = routes::table()
+        .into_iter()
+        .filter(|route| route.path != MCP);
     for route in described {
         let method = route.method.as_str().to_ascii_lowercase();
         let operation = &mut document["paths"][spelled(route.path)][method];
