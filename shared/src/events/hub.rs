@@ -20,8 +20,9 @@ use uuid::Uuid;
 use super::{Event, EventId, Names};
 use crate::config::StoreSettings;
 
-/// Live events kept for a reader that is busy; one that falls further behind reads the stream again.
-const LIVE_EVENTS_MAX: usize = 256;
+/// Live events kept for readers that are busy; one that falls further behind reads the stream again. The room for them is
+/// taken when a stream begins: 40 bytes each.
+const LIVE_EVENTS_MAX: usize = 64;
 
 /// Attaches readers to subjects.
 #[derive(Clone)]
