@@ -48,11 +48,8 @@ pub(super) fn reading_order(glyphs: impl Iterator<Item = Glyph>) -> Option<Vec<P
     if !runs_to_left(&clusters) {
         return None;
     }
-    let mut start = 0;
-    while start < clusters.len() {
-        let end = end_of_run(&clusters, start);
-        turn(&mut clusters[start..end]);
-        start = end;
+    for stretch in clusters.split_mut(|cluster| cluster.direction() == Direction::ToLeft) {
+        turn_runs(stretch);
     }
     let mut placed: Vec<Placed> = clusters.iter().flat_map(Cluster::placed).collect();
     turn_brackets(&mut placed);
@@ -94,39 +91,51 @@ fn clusters(glyphs: impl Iterator<Item = Glyph>) -> Vec<Cluster> {
     clusters
 }
 
-/// Where what begins at `start`, of clusters from right to left, and runs to the right ends; the next place for what
-/// doesn't.
-fn end_of_run(clusters: &[Cluster], start: usize) -> usize {
-    let direction = |at: usize| clusters[at].direction();
-    let mut end = start + 1;
-    if !matches!(direction(start), Direction::ToRight | Direction::Number) {
-        return end;
-    }
-    let mut has_word = direction(start) == Direction::ToRight;
-    for at in start + 1..clusters.len() {
-        match direction(at) {
-            Direction::ToLeft => break,
-            Direction::Neutral => {}
-            Direction::ToRight => {
-                has_word = true;
-                end = at + 1;
-            }
-            Direction::Number if has_word || is_one_number(&clusters[end - 1..=at]) => end = at + 1,
-            // A word may follow that makes one run of all.
-            Direction::Number => {}
+/// Turns what runs to the right of a stretch, from right to left, in which nothing runs to the left: all from the first
+/// word or number to the last, if there is a word; else each number by itself.
+fn turn_runs(stretch: &mut [Cluster]) {
+    let runs = |cluster: &Cluster| cluster.direction() != Direction::Neutral;
+    if stretch
+        .iter()
+        .any(|cluster| cluster.direction() == Direction::ToRight)
+    {
+        let (first, last) = (
+            stretch.iter().position(runs),
+            stretch.iter().rposition(runs),
+        );
+        if let Some((first, last)) = first.zip(last) {
+            turn(&mut stretch[first..=last]);
         }
+        return;
     }
-    end
+    let mut start = 0;
+    while start < stretch.len() {
+        let end = end_of_number(stretch, start);
+        turn(&mut stretch[start..end]);
+        start = end;
+    }
 }
 
-/// Two digits with what is between them: nothing, or one sign as in 3.5, 16:30 and 03-1234567.
-fn is_one_number(clusters: &[Cluster]) -> bool {
-    let [_, between @ .., _] = clusters else {
-        return false;
-    };
+/// Where the number that begins at `start` ends: digits, and single signs between them as in 3.5, 16:30 and 03-1234567.
+/// The next place for what is none.
+fn end_of_number(stretch: &[Cluster], start: usize) -> usize {
+    let is_digit = |cluster: &Cluster| cluster.direction() == Direction::Number;
     let is_sign = |cluster: &Cluster| "+-,./:\u{2013}".contains(cluster.letter());
-    let is_glued = clusters[1..].iter().all(|cluster| !cluster.after_blank);
-    is_glued && between.len() <= 1 && between.iter().all(is_sign)
+    let mut end = start + 1;
+    if !is_digit(&stretch[start]) {
+        return end;
+    }
+    loop {
+        match &stretch[end..] {
+            [digit, ..] if is_digit(digit) && !digit.after_blank => end += 1,
+            [sign, digit, ..]
+                if is_sign(sign) && is_digit(digit) && !sign.after_blank && !digit.after_blank =>
+            {
+                end += 2;
+            }
+            _ => return end,
+        }
+    }
 }
 
 /// From right to left into from left to right; the blanks stay where they are on the page.

@@ -93,11 +93,15 @@ enum Joint {
 struct Run {
     glyphs: Vec<(Glyph, Joint)>,
     has_right_to_left: bool,
+    /// Of all characters.
+    bottom: Option<f32>,
 }
 
 impl Run {
     fn add(&mut self, glyph: Glyph, joint: Joint) {
         self.has_right_to_left |= is_right_to_left(glyph.letter);
+        let bottom = glyph.bounds.bottom;
+        self.bottom = Some(self.bottom.map_or(bottom, |lowest| lowest.min(bottom)));
         let at = match joint {
             Joint::Glued | Joint::Gap(_) if is_combining_mark(glyph.letter) => {
                 self.place_of_mark(&glyph)
@@ -271,8 +275,7 @@ impl Run {
     /// Whether the character stands in a row of its own: where a line has two directions, PDFium doesn't always say that
     /// it ends.
     fn is_above(&self, glyph: &Glyph) -> bool {
-        let bottoms = self.glyphs.iter().map(|(glyph, _)| glyph.bounds.bottom);
-        bottoms.fold(f32::INFINITY, f32::min) > glyph.bounds.top
+        self.bottom.is_some_and(|bottom| bottom > glyph.bounds.top)
     }
 
     /// The gap from which on it is a blank, by what is usual in the line.
