@@ -10,6 +10,8 @@ set -euo pipefail
 # shellcheck disable=SC2317 # the tests are called by name
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+# shellcheck source=deploy/test/checks.sh
+. "$root/deploy/test/checks.sh"
 binaries=${LECTERN_TEST_BINARIES:-$root/target/debug}
 scratch=$(mktemp -d /var/tmp/lectern-backup-test.XXXXXX)
 database=lectern_backup_test_$$
@@ -38,8 +40,7 @@ main() {
   check uploads_in_a_bucket_are_backed_up_and_restored_into_another
   check a_damaged_repository_is_found_and_the_offsite_copy_is_whole
   check every_metric_is_one_that_prometheus_takes
-  printf '%d passed, %d failed\n' "$passed" "$failed"
-  [ "$failed" = 0 ]
+  end_of_checks
 }
 
 set_up() {
@@ -58,7 +59,7 @@ set_up() {
     case ${file##*/} in *bomb* | *slow* | *hungry* | *huge*) continue ;; esac
     [ ! -e "$file" ] || [ "$(stat -c %s "$file")" -gt 200000 ] || upload "$file" || true # some are refused, being hostile
   done
-  eventually nothing_waits
+  eventually 120 nothing_waits
   [ "$(rows 'select count(*) from documents where version > 0')" -ge 10 ] || { echo 'too few documents became ready'; exit 1; }
 }
 
@@ -306,7 +307,7 @@ start_s3() {
   "$root/.dev/s3/bin/moto_server" --host 127.0.0.1 --port "$s3_port" >"$scratch/s3.log" 2>&1 &
   s3_pid=$!
   pids+=("$s3_pid")
-  eventually listening "$s3_port"
+  eventually 120 listening "$s3_port"
 }
 
 start_lectern() {
@@ -318,14 +319,14 @@ start_lectern() {
   LECTERN_WORKER_METRICS_LISTEN=127.0.0.1:$(free_port) "$binaries/lectern-worker" run >>"$scratch/worker.log" 2>&1 &
   worker_pid=$!
   echo "$api $api_pid $worker_pid" >"$scratch/lectern"
-  eventually curl -fs -m 5 -o "$scratch/health" "$api/api/v1/health" || { tail -n 20 "$scratch/api.log" "$scratch/worker.log"; exit 1; }
+  eventually 120 curl -fs -m 5 -o "$scratch/health" "$api/api/v1/health" || { tail -n 20 "$scratch/api.log" "$scratch/worker.log"; exit 1; }
 }
 # The tests are subshells: where Lectern runs stands in a file.
 stop_lectern() {
   read -r api api_pid worker_pid <"$scratch/lectern"
   kill -TERM "$api_pid" "$worker_pid"
-  eventually is_gone "$api_pid"
-  eventually is_gone "$worker_pid"
+  eventually 120 is_gone "$api_pid"
+  eventually 120 is_gone "$worker_pid"
 }
 is_gone() { [ -z "$(tr -d '\0' 2>/dev/null <"/proc/$1/cmdline")" ]; }
 
@@ -335,36 +336,10 @@ nothing_waits() { [ "$(rows "select count(*) from jobs where state in ('queued',
 
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-eventually() {
-  local tries=1200
-  until "$@"; do
-    ((tries-- > 0)) || { echo "not within 120 s: $*"; return 1; }
-    sleep 0.1
-  done
-}
-fail() { echo "${FUNCNAME[1]}: $*"; exit 1; }
-equal() { [ "$1" = "$2" ] || { echo "line ${BASH_LINENO[0]}: '$1' isn't '$2'"; exit 1; }; }
 
-passed=0 failed=0
-# check NAME: in a subshell where the first failing command ends the test
-check() {
-  local code=0 begin
-  begin=$(date +%s%3N)
+before_check() {
   [ ! -e "$scratch/lectern" ] || read -r api api_pid worker_pid <"$scratch/lectern"
   real=$LECTERN_PG_BIN/pg_dump
-  set +e
-  (set -e; "$1") >"$scratch/output" 2>&1
-  code=$?
-  set -e
-  if [ "$code" = 0 ]; then
-    passed=$((passed + 1))
-    printf 'ok      %s (%d ms)\n' "${1//_/ }" $(($(date +%s%3N) - begin))
-    [ -z "${LECTERN_TEST_VERBOSE:-}" ] || sed 's/^/        /' "$scratch/output"
-  else
-    failed=$((failed + 1))
-    printf 'FAILED  %s (exit code %d)\n' "${1//_/ }" "$code"
-    tail -40 "$scratch/output" | sed 's/^/        /'
-  fi
 }
 
 clean_up() {

@@ -10,6 +10,8 @@ set -euo pipefail
 # shellcheck disable=SC2317 # the tests are called by name
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+# shellcheck source=deploy/test/checks.sh
+. "$root/deploy/test/checks.sh"
 binaries=${LECTERN_TEST_BINARIES:-$root/target/debug}
 models=${LECTERN_TEST_MODELS:-$root/.dev/models}
 compose=${LECTERN_TEST_COMPOSE:-$root/deploy/compose.prod.yml}
@@ -31,8 +33,7 @@ main() {
   check a_release_takes_over_from_the_other_without_a_lost_request_or_a_cut_stream
   check beside_the_old_one_a_release_that_is_not_healthy_is_never_asked
   check the_page_is_replaced_by_itself
-  printf '%d passed, %d failed\n' "$passed" "$failed"
-  [ "$failed" = 0 ]
+  end_of_checks
 }
 
 set_up() {
@@ -240,30 +241,9 @@ wait_for_the_stream() {
   equal "$(grep -cE '^event: (ready|done)' "$scratch/stream")" 1
 }
 
-fail() { echo "${FUNCNAME[1]}: $*"; exit 1; }
-equal() { [ "$1" = "$2" ] || { echo "line ${BASH_LINENO[0]}: '$1' isn't '$2'"; exit 1; }; }
 
-passed=0 failed=0
-# check NAME: in a subshell where the first failing command ends the test
-check() {
-  local code=0 begin
-  begin=$(date +%s%3N)
-  rm -f "$scratch/enough"
-  set +e
-  (set -e; "$1") >"$scratch/output" 2>&1
-  code=$?
-  set -e
-  touch "$scratch/enough"
-  if [ "$code" = 0 ]; then
-    passed=$((passed + 1))
-    printf 'ok      %s (%d ms)\n' "${1//_/ }" $(($(date +%s%3N) - begin))
-    [ -z "${LECTERN_TEST_VERBOSE:-}" ] || sed 's/^/        /' "$scratch/output"
-  else
-    failed=$((failed + 1))
-    printf 'FAILED  %s (exit code %d)\n' "${1//_/ }" "$code"
-    tail -60 "$scratch/output" | sed 's/^/        /'
-  fi
-}
+before_check() { rm -f "$scratch/enough"; }
+after_check() { touch "$scratch/enough"; }
 
 clean_up() {
   local file arguments=()

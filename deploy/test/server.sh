@@ -10,6 +10,8 @@ set -euo pipefail
 # shellcheck disable=SC2317 # the tests are called by name
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+# shellcheck source=deploy/test/checks.sh
+. "$root/deploy/test/checks.sh"
 [ "$(id -u)" = 0 ] || { echo 'this needs root'; exit 1; }
 for program in nft ip sshd python3 openssl jq; do
   command -v "$program" >/dev/null || { echo "missing: $program. apt-get install nftables iproute2 openssh-server openssl jq"; exit 1; }
@@ -39,8 +41,7 @@ main() {
   check loading_the_firewall_again_leaves_dockers_rules
   check a_certificate_of_a_cdn_is_taken_if_its_key_fits_and_it_has_not_ended
   check the_checklist_passes_then_and_sees_each_thing_that_is_broken
-  printf '%d passed, %d failed\n' "$passed" "$failed"
-  [ "$failed" = 0 ]
+  end_of_checks
 }
 
 over() {
@@ -79,11 +80,11 @@ END
   ip netns exec internet python3 -m http.server 443 >/dev/null 2>&1 &
   python3 -m http.server 22 >/dev/null 2>&1 &
   python3 -m http.server 9090 >/dev/null 2>&1 &
-  eventually reaches container 127.0.0.1 8080
-  eventually reaches container 127.0.0.1 5432
-  eventually reaches internet 127.0.0.1 443
-  eventually here_answers 22
-  eventually here_answers 9090
+  eventually 20 reaches container 127.0.0.1 8080
+  eventually 20 reaches container 127.0.0.1 5432
+  eventually 20 reaches internet 127.0.0.1 443
+  eventually 20 here_answers 22
+  eventually 20 here_answers 9090
 }
 reaches() { ip netns exec "$1" timeout 2 bash -c "exec 3<>/dev/tcp/$2/$3" 2>/dev/null; }
 here_answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
@@ -185,30 +186,5 @@ the_checklist_passes_then_and_sees_each_thing_that_is_broken() {
 server() { "$scratch/deploy/server.sh" "$@" 2>&1; }
 checklist() { "$scratch/deploy/check-server.sh" >"$scratch/checklist" 2>&1 || true; cat "$scratch/checklist"; }
 says() { grep -qE "^$1 +$2" "$scratch/checklist" || { echo "it doesn't say: $1 $2"; exit 1; }; }
-eventually() {
-  local tries=200
-  until "$@"; do
-    ((tries-- > 0)) || { echo "not within 20 s: $*"; return 1; }
-    sleep 0.1
-  done
-}
-
-passed=0 failed=0
-# check NAME: in a subshell where the first failing command ends the test
-check() {
-  local code=0
-  set +e
-  (set -e; "$1") >"$scratch/output" 2>&1
-  code=$?
-  set -e
-  if [ "$code" = 0 ]; then
-    passed=$((passed + 1))
-    printf 'ok      %s\n' "${1//_/ }"
-  else
-    failed=$((failed + 1))
-    printf 'FAILED  %s (exit code %d)\n' "${1//_/ }" "$code"
-    tail -40 "$scratch/output" | sed 's/^/        /'
-  fi
-}
 
 main
