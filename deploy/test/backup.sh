@@ -334,7 +334,6 @@ upload() { curl -fsS -o "$scratch/uploaded" -H 'Authorization: Bearer lectern-de
 search() { curl -fsS -H 'Authorization: Bearer lectern-dev' -H 'Content-Type: application/json' -d "{\"question\": \"$1\"}" "$api/api/v1/search"; }
 nothing_waits() { [ "$(rows "select count(*) from jobs where state in ('queued', 'running')")" = 0 ]; }
 
-listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 before_check() {

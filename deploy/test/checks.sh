@@ -39,6 +39,9 @@ end_of_checks() {
 fail() { echo "${FUNCNAME[1]}: $*"; exit 1; }
 equal() { [ "$1" = "$2" ] || { echo "line ${BASH_LINENO[0]}: '$1' isn't '$2'"; exit 1; }; }
 
+# listening PORT: whether somebody does, on this machine
+listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
 # eventually SECONDS COMMAND…: until it succeeds
 eventually() {
   local seconds=$1 tries

@@ -241,7 +241,6 @@ wait_for_the_stream() {
   equal "$(grep -cE '^event: (ready|done)' "$scratch/stream")" 1
 }
 
-
 before_check() { rm -f "$scratch/enough"; }
 after_check() { touch "$scratch/enough"; }
 

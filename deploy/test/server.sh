@@ -83,11 +83,10 @@ END
   eventually 20 reaches container 127.0.0.1 8080
   eventually 20 reaches container 127.0.0.1 5432
   eventually 20 reaches internet 127.0.0.1 443
-  eventually 20 here_answers 22
-  eventually 20 here_answers 9090
+  eventually 20 listening 22
+  eventually 20 listening 9090
 }
 reaches() { ip netns exec "$1" timeout 2 bash -c "exec 3<>/dev/tcp/$2/$3" 2>/dev/null; }
-here_answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # ---------------------------------------------------------------- tests
 
@@ -141,7 +140,7 @@ the_firewall_lets_in_what_is_asked_for_and_nothing_that_docker_publishes() {
   # Nor by the address inside.
   ip -n internet route add 172.29.0.0/24 via 203.0.113.1
   if reaches internet 172.29.0.2 5432 || reaches internet 172.29.0.2 8080; then echo 'the container can be reached past its ports'; return 1; fi
-  here_answers 9090
+  listening 9090
 }
 
 containers_reach_the_outside() { reaches container 203.0.113.2 443; }
