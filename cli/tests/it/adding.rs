@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::Value;
 
-use crate::support::{Direction, Lectern, Road, ended, interrupt};
+use crate::support::{Break, Lectern, Road, ended, interrupt};
 
 /// The lines of `--json`, as objects.
 fn objects(out: &str) -> Vec<Value> {
@@ -134,7 +134,7 @@ async fn an_upload_whose_connection_breaks_is_sent_again() {
     let lectern = Lectern::start().await;
     let _worker = lectern.worker();
     lectern.copy("handbook.pdf", "handbook.pdf");
-    let road = Road::breaking(lectern.address(), Direction::ToServer, 2, 4000).await;
+    let road = Road::breaking(lectern.address(), 2, Break::Sent(4000)).await;
     let mut add = lectern.command(&["add", "handbook.pdf"]);
     add.env("LECTERN_URL", road.url());
     let added = ended(add).await;
@@ -153,11 +153,15 @@ async fn a_stream_of_events_that_breaks_is_taken_up_where_it_stopped() {
         uploaded.out.starts_with("uploaded: handbook.pdf"),
         "{uploaded:?}"
     );
-    // The stream of an ingest has more bytes than that; other answers have fewer, or are over by then.
-    let road = Road::breaking(lectern.address(), Direction::ToClient, 3, 2200).await;
+    let road = Road::breaking(lectern.address(), 3, Break::FirstEvent).await;
     let mut add = lectern.command(&["add", "handbook.pdf"]);
     add.env("LECTERN_URL", road.url());
-    let (_worker, added) = tokio::join!(async { lectern.worker() }, ended(add));
+    // The worker begins when somebody looks, so that there is something to break.
+    let begins = async {
+        road.hears("/events").await;
+        lectern.worker()
+    };
+    let (_worker, added) = tokio::join!(begins, ended(add));
     assert_eq!(added.code, 0, "{added:?}");
     assert!(
         added.out.contains("added: handbook.pdf (3 pages, "),

@@ -190,7 +190,7 @@ impl Drop for Worker {
     }
 }
 
-/// A road to the API. Its first connections break after so many bytes in one direction; it counts what is sent.
+/// A road to the API whose first connections may break; it counts what is sent.
 pub(crate) struct Road {
     pub(crate) address: SocketAddr,
     pub(crate) sent: Arc<AtomicUsize>,
@@ -199,24 +199,22 @@ pub(crate) struct Road {
     pub(crate) broken: Arc<AtomicUsize>,
 }
 
+/// Where a connection breaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
-    ToServer,
-    ToClient,
+pub(crate) enum Break {
+    /// When so many bytes were sent to the server.
+    Sent(usize),
+    /// Behind the first event that the first attempt at a job tells.
+    FirstEvent,
 }
 
 impl Road {
     pub(crate) async fn to(server: SocketAddr) -> Self {
-        Self::breaking(server, Direction::ToServer, 0, usize::MAX).await
+        Self::breaking(server, 0, Break::Sent(0)).await
     }
 
-    /// The first `times` connections that carry more than `after` bytes in that direction are cut there.
-    pub(crate) async fn breaking(
-        server: SocketAddr,
-        direction: Direction,
-        times: usize,
-        after: usize,
-    ) -> Self {
+    /// The first `times` connections that get that far are cut there.
+    pub(crate) async fn breaking(server: SocketAddr, times: usize, at: Break) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let road = Self {
             address: listener.local_addr().unwrap(),
@@ -234,14 +232,27 @@ impl Road {
                 let (sent, broken) = (Arc::clone(&sent), Arc::clone(&broken));
                 let said = Arc::clone(&said);
                 tokio::spawn(async move {
-                    let cut = |here: Direction| (here == direction).then_some((after, times));
-                    let hear = |piece: &[u8]| {
+                    let may_break = || {
+                        let one_more = |so_far| (so_far < times).then_some(so_far + 1);
+                        broken
+                            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more)
+                            .is_ok()
+                    };
+                    let mut carried = 0;
+                    let outward = |piece: &[u8]| {
                         sent.fetch_add(piece.len(), Ordering::SeqCst);
                         said.lock().unwrap().extend_from_slice(piece);
+                        carried += piece.len();
+                        let far = matches!(at, Break::Sent(after) if carried > after);
+                        (far && may_break()).then_some(0)
+                    };
+                    let inward = |piece: &[u8]| {
+                        let end = end_of_first_event(piece).filter(|_| at == Break::FirstEvent)?;
+                        may_break().then_some(end)
                     };
                     tokio::select! {
-                        () = carry(from_client, to_server, hear, cut(Direction::ToServer), &broken) => {}
-                        () = carry(from_server, to_client, |_| {}, cut(Direction::ToClient), &broken) => {}
+                        () = carry(from_client, to_server, outward) => {}
+                        () = carry(from_server, to_client, inward) => {}
                     }
                 });
             }
@@ -252,31 +263,34 @@ impl Road {
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
+
+    /// Waits until the client has asked for that.
+    pub(crate) async fn hears(&self, asked: &str) {
+        let heard = || String::from_utf8_lossy(&self.said.lock().unwrap()).contains(asked);
+        while !heard() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 }
 
+/// The API writes each event in one go.
+fn end_of_first_event(piece: &[u8]) -> Option<usize> {
+    let text = std::str::from_utf8(piece).ok()?;
+    let id = text.find("id: 1-")?;
+    Some(id + text[id..].find("\n\n")? + 2)
+}
+
+/// Carries until one side ends, or `cut` says how much of a piece is carried yet.
 async fn carry(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
-    hear: impl Fn(&[u8]),
-    cut: Option<(usize, usize)>,
-    broken: &AtomicUsize,
+    mut cut: impl FnMut(&[u8]) -> Option<usize>,
 ) {
-    let mut carried = 0;
     let mut piece = vec![0; 16 << 10];
     while let Ok(length @ 1..) = from.read(&mut piece).await {
-        carried += length;
-        hear(&piece[..length]);
-        if let Some((after, times)) = cut
-            && carried > after
-            && broken
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |so_far| {
-                    (so_far < times).then_some(so_far + 1)
-                })
-                .is_ok()
-        {
-            return;
-        }
-        if to.write_all(&piece[..length]).await.is_err() {
+        let end = cut(&piece[..length]);
+        let written = to.write_all(&piece[..end.unwrap_or(length)]).await;
+        if end.is_some() || written.is_err() {
             return;
         }
     }
