@@ -211,17 +211,17 @@ pub struct ApiSettings {
     /// Characters of each message of these that are looked at
     #[arg(long, env = "LECTERN_OPENAI_HISTORY_CHARS_MAX", default_value_t = 4000)]
     pub openai_history_chars_max: usize,
-    /// Pages of a document that a tool or a resource of /mcp gives at a time, at the most
+    /// Pages of a document whose text is given at a time, at the most, to tools of /mcp too
     #[arg(
         long,
-        env = "LECTERN_MCP_PAGES_MAX",
+        env = "LECTERN_TEXT_PAGES_MAX",
         default_value_t = 100,
         value_parser = clap::value_parser!(u16).range(1..)
     )]
-    pub mcp_pages_max: u16,
-    /// Characters of these, at the most; a page that has more by itself is cut
-    #[arg(long, env = "LECTERN_MCP_CHARS_MAX", default_value_t = 40_000)]
-    pub mcp_chars_max: u32,
+    pub text_pages_max: u16,
+    /// Characters of these, at the most; a page that has more by itself is cut, which no part of a file without pages has
+    #[arg(long, env = "LECTERN_TEXT_CHARS_MAX", default_value_t = 1 << 16)]
+    pub text_chars_max: u32,
     /// Texts of a request for embeddings, at the most
     #[arg(long, env = "LECTERN_EMBEDDING_INPUTS_MAX", default_value_t = 128)]
     pub embedding_inputs_max: usize,

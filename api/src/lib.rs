@@ -39,6 +39,7 @@ mod new_key;
 mod openai;
 mod operations;
 mod page;
+mod pages;
 mod questions;
 mod reference;
 mod search;

@@ -11,6 +11,10 @@ use lectern_shared::{health, metrics, shutdown, store, telemetry};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
+/// Ten thousand streams that come and go leave the system's allocator with memory that it can't give back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> Result<()> {
     match Cli::parse().command {

@@ -7,8 +7,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     auth::Need,
     collections, conversations, documents, error, etag, faqs, feedback, health, imports, jobs,
-    keys, limits, listing, mcp, observe, openai, operations, overload, page, questions, reference,
-    search,
+    keys, limits, listing, mcp, observe, openai, operations, overload, page, pages, questions,
+    reference, search,
     state::AppState,
     streams,
     table::{self, Route, delete, get, patch, post, put},
@@ -39,6 +39,7 @@ pub(crate) fn table() -> Vec<Route> {
         get("/api/v1/documents/{id}/events", READ, streams::document).streaming(),
         get("/api/v1/documents/{id}/file", READ, documents::file).streaming(),
         put("/api/v1/documents/{id}/file", WRITE, upload::replace).upload(),
+        get("/api/v1/documents/{id}/pages", READ, pages::show),
         post("/api/v1/documents/{id}/cancel", WRITE, documents::cancel),
         post("/api/v1/documents/{id}/retry", WRITE, documents::retry),
         post("/api/v1/documents/{id}/reingest", WRITE, documents::reingest),

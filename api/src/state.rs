@@ -1,6 +1,6 @@
 //! What every handler may use.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use anyhow::{Context, Result};
 use lectern_shared::{
@@ -32,10 +32,14 @@ use crate::{
     overload::Places,
 };
 
+/// The process's; each request, each of its layers and each stream holds on to it.
 #[derive(Clone)]
-pub struct AppState {
-    pub(crate) settings: Arc<ApiSettings>,
-    pub(crate) store_settings: Arc<StoreSettings>,
+pub struct AppState(Arc<Shared>);
+
+/// What there is one of in the process.
+pub struct Shared {
+    pub(crate) settings: ApiSettings,
+    pub(crate) store_settings: StoreSettings,
     pub(crate) pool: PgPool,
     pub(crate) redis: ConnectionManager,
     pub(crate) blobs: Blobs,
@@ -46,9 +50,17 @@ pub struct AppState {
     pub(crate) uses: Uses,
     pub(crate) seats: Seats,
     pub(crate) places: Places,
-    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) limiter: Limiter,
     pub(crate) prometheus: Option<PrometheusHandle>,
     pub(crate) stop: CancellationToken,
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 impl AppState {
@@ -66,7 +78,7 @@ impl AppState {
         let redis = jobs::connect(&store_settings.redis_url)
             .await
             .context("Redis can't be reached")?;
-        Ok(Self {
+        Ok(Self(Arc::new(Shared {
             blobs: Blobs::open(store_settings).context("the blob store can't be opened")?,
             dispatcher: Dispatcher::new(redis.clone(), Names::new(&store_settings.redis_prefix)),
             hub: Hub::start(redis.clone(), store_settings, stop.clone())?,
@@ -75,18 +87,18 @@ impl AppState {
             uses: Uses::default(),
             seats: Seats::default(),
             places: Places::new(&settings.http),
-            limiter: Arc::new(Limiter::new(
+            limiter: Limiter::new(
                 redis.clone(),
                 &store_settings.redis_prefix,
                 &settings.limits,
-            )),
-            settings: Arc::new(settings),
-            store_settings: Arc::new(store_settings.clone()),
+            ),
+            settings,
+            store_settings: store_settings.clone(),
             pool,
             redis,
             prometheus,
             stop,
-        })
+        })))
     }
 
     /// Cancels what is under way for a document or question, and tells whoever watches or works on it.

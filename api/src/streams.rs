@@ -251,7 +251,8 @@ pub(crate) async fn follow(
                     }
                 }
                 () = tokio::time::sleep_until(look_at) => {
-                    let Rows { events, ended } = story.look().await;
+                    // Apart: what a look needs is several times as large as the rest of a stream, which mostly waits.
+                    let Rows { events, ended } = Box::pin(story.look()).await;
                     for event in events {
                         yield event;
                     }

@@ -75,6 +75,61 @@ test('one goes from source to source, and a passage of a text is marked in its t
   expectNoComplaints();
 });
 
+// A file, its title, a question, and what is marked in what.
+const FORMATS: [string, string, string, string, string][] = [
+  [
+    'report.docx',
+    'Bridge inspection 2024',
+    'How wide are the cracks of the third pillar?',
+    '0.4 millimetres',
+    'Inspection of the Tannberg bridge',
+  ],
+  ['budget.xlsx', 'Budget of the festival', 'Who keeps the keys to the generator?', 'Ines Okafor', 'Name'],
+  ['talk.pptx', 'Night trains', 'Which share of passengers has a couchette?', '61 percent', 'survey'],
+  ['tale.epub', 'The Lamplighter & the Gull', 'What went out on the ninth night?', 'all lamps but one', 'The storm'],
+  ['garden.html', 'The school garden', 'When is the watering of the beds done?', 'before eight', 'Purple carrots'],
+  ['guide.md', 'Running the Kestrel pump', 'What do I run when the pump stalls?', 'kestrelctl reset', 'Kestrel pump'],
+  ['cities.csv', 'cities.csv', 'What is the hotel limit in Lyon?', 'Lyon', 'Zurich'],
+];
+
+test('a passage is marked in the text around it, whatever the format of its file', async () => {
+  const collection = await freshCollection(extracting());
+  for (const [name] of FORMATS) await ready(extracting(), collection, name);
+  for (const [name, title, question, marked, around] of FORMATS) {
+    const page = await newPage({ collection });
+    await page.goto(extracting().url);
+    await ask(page, question);
+    await page.locator('.turn .card').first().waitFor();
+    const all = page.getByRole('button', { name: /^All \d+ passages found/ });
+    if (await all.count()) await all.click();
+    await page.locator('.card').filter({ hasText: title }).first().click();
+    await page.locator('.file-text mark').first().waitFor();
+    const text = page.locator('.file-text');
+    expect((await text.locator('mark').allInnerTexts()).join(' '), name).toContain(marked);
+    expect(await text.innerText(), name).toContain(around);
+    await page.close();
+  }
+  expectNoComplaints();
+});
+
+test('a file without pages is leafed through part by part', async () => {
+  const collection = await freshCollection(extracting());
+  await ready(extracting(), collection, 'tale.epub');
+  const page = await newPage({ collection });
+  await page.goto(`${extracting().url}/#/documents`);
+  await page.getByRole('button', { name: 'tale.epub', exact: true }).click();
+  const text = page.locator('.file-text');
+  await expect.poll(() => text.innerText()).toContain('forty-two lamps');
+  expect(await text.locator('mark').count()).toBe(0);
+  while (!(await text.innerText()).includes('ninth night')) {
+    const before = await text.innerText();
+    await page.getByRole('button', { name: 'Next part' }).click();
+    await expect.poll(() => text.innerText()).not.toBe(before);
+  }
+  expect(await page.getByRole('button', { name: 'Next part' }).isDisabled()).toBe(true);
+  expectNoComplaints();
+});
+
 test('a follow-up stays in its conversation, which is there again after a reload and in the list', async () => {
   const page = await newPage({ collection: extracted });
   await page.goto(extracting().url);

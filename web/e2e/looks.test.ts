@@ -32,6 +32,12 @@ beforeAll(async () => {
   });
 });
 
+// Sources whose files are no pages: a name of the picture, a question, and the title of the document.
+const TEXTS: [string, string, string][] = [
+  ['letter', 'How wide are the cracks of the third pillar?', 'Bridge inspection 2024'],
+  ['sheet', 'Who keeps the keys to the generator?', 'Budget of the festival'],
+];
+
 for (const [screen, wanted] of SCREENS) {
   test(`every view is without serious findings, and pictured, on ${screen}`, async () => {
     const look = async (page: Page, name: string) => {
@@ -55,6 +61,14 @@ for (const [screen, wanted] of SCREENS) {
     await page.locator('.page[data-drawn=true]').waitFor();
     await look(page, 'source');
     await page.getByRole('button', { name: 'Close the source' }).click();
+    for (const [name, question, title] of TEXTS) {
+      await page.getByRole('button', { name: 'New conversation' }).first().click();
+      await ask(page, question);
+      await page.locator('.turn[data-state=answered] .card').filter({ hasText: title }).first().click();
+      await page.locator('.file-text mark').first().waitFor();
+      await look(page, `source-${name}`);
+      await page.getByRole('button', { name: 'Close the source' }).click();
+    }
     await ask(page, 'Who won the football world cup of 1998?');
     await page.getByText('Not in your documents').waitFor();
     await look(page, 'abstained');

@@ -3,7 +3,7 @@
 //! Stateless: each request brings its key and is answered by itself, so that any replica serves any of them. Tools go
 //! through the handlers of the API, with the caller and the limits of the request that they came with.
 
-mod reading;
+mod resources;
 mod shapes;
 mod tools;
 

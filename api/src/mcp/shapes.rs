@@ -113,25 +113,3 @@ pub(super) struct Reading {
     #[serde(default)]
     pub(super) page_last: Option<i32>,
 }
-
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Page {
-    pub(super) number: i32,
-    /// What to call it if not by its number, such as "Slide 3".
-    pub(super) label: Option<String>,
-    pub(super) text: String,
-    /// Its text goes on, and is longer than the server gives at a time.
-    pub(super) cut: bool,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Pages {
-    pub(super) document: String,
-    pub(super) name: String,
-    pub(super) title: Option<String>,
-    /// How many the document has.
-    pub(super) pages_total: i32,
-    pub(super) pages: Vec<Page>,
-    /// Where to read on; null at the end of what was asked for.
-    pub(super) next_page: Option<i32>,
-}

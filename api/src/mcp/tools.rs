@@ -19,8 +19,8 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    reading::{self, Range},
-    shapes::{Answered, Documents, Found, Listing, Pages, Question, Reading},
+    resources,
+    shapes::{Answered, Documents, Found, Listing, Question, Reading},
 };
 use crate::{
     answers::{Answer, Answering},
@@ -30,6 +30,7 @@ use crate::{
     limits::{self, Seat},
     listing,
     observe::RequestId,
+    pages::{self, Pages, Range},
     questions::{self, Ask},
     search,
     state::AppState,
@@ -162,11 +163,11 @@ impl Door {
         let caller = reader(parts)?;
         let id: Option<DocumentId> = wanted.document.parse().ok();
         let range = Range {
-            first: wanted.page_first.unwrap_or(1),
+            first: wanted.page_first,
             last: wanted.page_last,
         };
         let id = id.ok_or(ApiError::NotFound("document"))?;
-        reading::document(&self.state, &caller, id, range).await
+        pages::read(&self.state, &caller, id, range).await
     }
 }
 
@@ -194,7 +195,7 @@ impl ServerHandler for Door {
         };
         let found = self.list(&wanted, parts(&context)?).await;
         let found = found.map_err(|error| failed(&error))?;
-        let resources = found.documents.iter().map(reading::resource).collect();
+        let resources = found.documents.iter().map(resources::resource).collect();
         Ok(ListResourcesResult {
             next_cursor: found.next,
             ..ListResourcesResult::with_all_items(resources)
@@ -207,7 +208,7 @@ impl ServerHandler for Door {
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         Ok(ListResourceTemplatesResult::with_all_items(
-            reading::templates(),
+            resources::templates(),
         ))
     }
 
@@ -217,7 +218,7 @@ impl ServerHandler for Door {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let caller = reader(parts(&context)?).map_err(|error| failed(&error))?;
-        let found = reading::read(&self.state, &caller, &request.uri).await?;
+        let found = resources::read(&self.state, &caller, &request.uri).await?;
         Ok(found.into())
     }
 }

@@ -24,8 +24,8 @@ use utoipa::OpenApi;
 
 use crate::{
     auth::Need, collections, conversations, documents, error::Problem, faqs, feedback, health,
-    idempotency, imports, jobs, keys, listing, openai, operations, questions, routes, search,
-    streams, table::Route, tenants, unanswered, upload, usage, webhooks,
+    idempotency, imports, jobs, keys, listing, openai, operations, pages, questions, routes,
+    search, streams, table::Route, tenants, unanswered, upload, usage, webhooks,
 };
 
 const ABOUT: &str = "Lectern answers questions from a team's own documents, with sources.\n\n\
@@ -56,6 +56,7 @@ const MCP: &str = "/mcp";
         documents::delete,
         streams::document,
         documents::file,
+        pages::show,
         upload::replace,
         documents::cancel,
         documents::retry,

@@ -258,6 +258,7 @@ impl Things {
                 "GET",
                 "/api/v1/documents/{id}/events"
                 | "/api/v1/documents/{id}/file"
+                | "/api/v1/documents/{id}/pages"
                 | "/api/v1/imports/{id}"
                 | "/api/v1/questions/{id}/events"
                 | "/api/v1/questions/{id}/feedback"

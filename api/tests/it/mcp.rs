@@ -80,14 +80,21 @@ fn numbers(pages: &Value) -> Vec<i64> {
 
 #[tokio::test]
 async fn a_document_is_read_from_page_to_page_within_the_limits() {
-    let api = Api::start(&["--mcp-pages-max=3", "--mcp-chars-max=10"]).await;
+    let api = Api::start(&["--text-pages-max=3", "--text-chars-max=10"]).await;
     let long = "ä".repeat(12);
     let id = api
         .document("a.txt", &["four", "", "four", "fours", &long, "end"])
         .await;
     let read = async |first: i32, last: Option<i32>| {
         let wanted = json!({"document": id, "page_first": first, "page_last": last});
-        api.tool(DEVELOPMENT_KEY, "read_document", wanted).await
+        let told = api.tool(DEVELOPMENT_KEY, "read_document", wanted).await;
+        // The route gives the same.
+        let last = last.map_or_else(String::new, |last| format!("&last={last}"));
+        let path = format!("/api/v1/documents/{id}/pages?first={first}{last}");
+        let same = api.request("GET", &path).send().await.unwrap();
+        let same: Value = same.json().await.unwrap();
+        assert_eq!(same, told);
+        told
     };
     let (mut next, mut told) = (1, Vec::new());
     loop {
@@ -122,17 +129,22 @@ async fn a_document_is_read_from_page_to_page_within_the_limits() {
             .await;
         assert!(told.contains("the pages 1 to 6"), "{first}: {told}");
     }
+    let path = format!("/api/v1/documents/{id}/pages");
+    let refused = api.request("GET", &format!("{path}?first=7")).send().await;
+    problem(refused.unwrap(), 400, "invalid_request").await;
     sqlx::query("update documents set version = 0")
         .execute(api.pool())
         .await
         .unwrap();
     let told = api.tool_error(DEVELOPMENT_KEY, "read_document", json!({"document": id}));
     assert!(told.await.contains("not read yet"));
+    let refused = api.request("GET", &path).send().await.unwrap();
+    problem(refused, 409, "conflict").await;
 }
 
 #[tokio::test]
 async fn documents_are_resources_that_are_listed_page_by_page() {
-    let api = Api::start(&["--mcp-pages-max=2"]).await;
+    let api = Api::start(&["--text-pages-max=2"]).await;
     let id = api.document("a.txt", &["one", "two", "three"]).await;
     for number in 0..50 {
         api.document(&format!("{number}.txt"), &["x"]).await;

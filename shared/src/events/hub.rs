@@ -22,7 +22,7 @@ use crate::config::StoreSettings;
 
 /// Live events kept for readers that are busy; one that falls further behind reads the stream again. The room for them is
 /// taken when a stream begins: 40 bytes each.
-const LIVE_EVENTS_MAX: usize = 64;
+const LIVE_EVENTS_MAX: usize = 32;
 
 /// Attaches readers to subjects.
 #[derive(Clone)]

@@ -51,6 +51,18 @@ export interface Span {
   boxes?: Box[];
 }
 
+export interface DocumentPage {
+  number: number;
+  label: string | null;
+  text: string;
+  cut: boolean;
+}
+
+export interface DocumentPages {
+  pages_total: number;
+  pages: DocumentPage[];
+}
+
 export interface Source {
   number: number;
   document: string;

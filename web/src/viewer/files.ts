@@ -1,19 +1,13 @@
-/** The last few files that were looked at, so that going from source to source doesn't fetch them again. */
+/** The last few documents that were looked at, so that going from source to source doesn't fetch them again. */
 
 import { client } from '../state';
 import type { PDFDocumentProxy } from './pdf';
+import { openText, type Text } from './text';
 
-export interface Opened {
-  type: string;
-  /** Of a PDF. */
-  pdf?: PDFDocumentProxy;
-  /** Of a file that is text. */
-  text?: string;
-}
+/** A PDF is shown as it is, of everything else the text that was read. */
+export type Opened = { pdf: PDFDocumentProxy; text?: undefined } | { text: Text; pdf?: undefined };
 
 const KEPT_MAX = 3;
-/** Longer texts are shown by their passage alone. */
-const TEXT_BYTES_MAX = 2_000_000;
 
 const kept = new Map<string, Promise<Opened>>();
 
@@ -40,12 +34,8 @@ async function fetchFile(document: string): Promise<Opened> {
   const type = (response.headers.get('content-type') ?? '').split(';')[0] ?? '';
   if (type === 'application/pdf') {
     const [{ openPdf }, data] = await Promise.all([import('./pdf'), response.arrayBuffer()]);
-    return { type, pdf: await openPdf(data) };
-  }
-  const isText = /^text\/(plain|markdown|csv)$|json/.test(type);
-  if (isText && Number(response.headers.get('content-length')) <= TEXT_BYTES_MAX) {
-    return { type, text: await response.text() };
+    return { pdf: await openPdf(data) };
   }
   await response.body?.cancel();
-  return { type };
+  return { text: openText(document) };
 }

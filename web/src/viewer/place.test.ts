@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Source } from '../api/shapes';
-import { findPassage, flowing, where } from './place';
+import { flowing, pieces, where } from './place';
 
 const source = (more: Partial<Source>): Source => ({
   number: 1,
@@ -16,17 +16,32 @@ const source = (more: Partial<Source>): Source => ({
   ...more,
 });
 
-test('a passage is found in its file although marks and spaces differ', () => {
-  const file = 'Before.\n\n## The **pump**\n\nTurn it\n  off, and wait for *ten* minutes.\n\nAfter.';
-  const place = findPassage(file, 'The pump\n\nTurn it off, and wait for ten minutes.');
-  expect(place?.before).toContain('Before.');
-  expect(place?.passage).toMatch(/^The \*\*pump[\s\S]*minutes$/);
-  expect(place?.after).toContain('After.');
+const span = (start: number, end: number, page = 3) => ({ page, start, end });
+
+test('a passage is marked where its offsets say, in characters and not in halves of them', () => {
+  const page = '𝒳 and 😀 before. The pump. After.';
+  const text = 'The pump.';
+  expect(pieces(page, 3, source({ text, spans: [span(16, 25)] }))).toEqual([
+    { text: '𝒳 and 😀 before. ', isMarked: false },
+    { text: 'The pump.', isMarked: true },
+    { text: ' After.', isMarked: false },
+  ]);
+  expect(pieces(page, 4, source({ text, spans: [span(16, 25)] }))).toEqual([{ text: page, isMarked: false }]);
 });
 
-test('a passage that is not there is not found, whatever characters it has', () => {
-  expect(findPassage('abc', 'one (two [three] four*')).toBeUndefined();
-  expect(findPassage('abc', 'a')).toBeUndefined();
+test('parts of a passage are marked one after another, whatever their order, and none twice', () => {
+  const marked = pieces(
+    'one two three four',
+    3,
+    source({ text: 'one two three', spans: [span(8, 13), span(0, 3), span(2, 3)] }),
+  );
+  expect(marked?.filter(({ isMarked }) => isMarked).map(({ text }) => text)).toEqual(['one', 'three']);
+  expect(marked?.map(({ text }) => text).join('')).toBe('one two three four');
+});
+
+test('a page that has been replaced is not marked anywhere', () => {
+  expect(pieces('Quite another text.', 3, source({ text: 'The pump.', spans: [span(6, 13)] }))).toBeUndefined();
+  expect(pieces('Short.', 3, source({ text: 'Short.', spans: [span(0, 99)] }))).toBeUndefined();
 });
 
 test('where it stands is said by its place, else by its pages', () => {

@@ -21,32 +21,33 @@ export function flowing(source: Source): string {
     .replace(/\n{2,}/g, '\n\n');
 }
 
-export interface Place {
-  before: string;
-  passage: string;
-  after: string;
+export interface Piece {
+  text: string;
+  isMarked: boolean;
 }
 
-/** Characters around a passage: enough to see where one is. */
-const AROUND = 1500;
+const words = (text: string) => (text.match(/[\p{L}\p{N}]+/gu) ?? []).join(' ');
 
 /**
- * Finds a passage in a file's text. It was read from there, but spaces and marks may have changed on the way: so its
- * words are looked for in their order, whatever stands between them.
+ * A page's text in pieces, those between the offsets of a passage marked; nothing where the page reads otherwise by now,
+ * since the document was replaced.
  */
-export function findPassage(file: string, passage: string): Place | undefined {
-  const words = passage.match(/[\p{L}\p{N}]+/gu) ?? [];
-  if (words.length < 3) return undefined;
-  const pattern = (some: string[]) => new RegExp(some.join('[^\\p{L}\\p{N}]{1,20}'), 'u');
-  const begin = pattern(words.slice(0, 6)).exec(file);
-  if (!begin) return undefined;
-  const rest = file.slice(begin.index, begin.index + passage.length * 2 + 200);
-  const end = pattern(words.slice(-4)).exec(rest);
-  const length = end ? end.index + end[0].length : Math.min(passage.length, rest.length);
-  const stop = begin.index + length;
-  return {
-    before: file.slice(Math.max(0, begin.index - AROUND), begin.index),
-    passage: file.slice(begin.index, stop),
-    after: file.slice(stop, stop + AROUND),
-  };
+export function pieces(page: string, number: number, source: Source): Piece[] | undefined {
+  const own = source.spans.filter((span) => span.page === number).sort((a, b) => a.start - b.start);
+  // Offsets count characters; a string's own count is another one beyond the Basic Multilingual Plane.
+  const chars = [...page];
+  const cut = (from: number, to?: number) => chars.slice(from, to).join('');
+  const quoted = words(source.text);
+  if (!own.every(({ start, end }) => end <= chars.length && quoted.includes(words(cut(start, end))))) return undefined;
+  const found: Piece[] = [];
+  const add = (text: string, isMarked: boolean) => text && found.push({ text, isMarked });
+  let at = 0;
+  for (const { start, end } of own) {
+    const from = Math.max(start, at);
+    add(cut(at, from), false);
+    add(cut(from, Math.max(end, from)), true);
+    at = Math.max(end, from);
+  }
+  add(cut(at), false);
+  return found;
 }

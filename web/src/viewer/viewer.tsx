@@ -8,7 +8,9 @@ import { t } from '../texts';
 import { type Opened as File, openFile } from './files';
 import { close, type Opened, opened, step } from './opened';
 import { Page } from './page';
-import { findPassage, flowing, where } from './place';
+import type { PDFDocumentProxy } from './pdf';
+import { flowing, pieces, where } from './place';
+import type { Shown, Text } from './text';
 
 export function Viewer() {
   const now = opened.value;
@@ -85,8 +87,7 @@ function Body({ source, isDocument }: { source: Source; isDocument: boolean }) {
   if (failed) {
     return (
       <div class="viewer-body">
-        <p class="fine">{failed}</p>
-        <Passage source={source} />
+        <Passage source={source} note={failed} />
       </div>
     );
   }
@@ -97,89 +98,123 @@ function Body({ source, isDocument }: { source: Source; isDocument: boolean }) {
       </div>
     );
   }
-  if (file.pdf) return <Pages file={file} source={source} onFail={() => setFailed(texts.failed)} />;
-  return (
-    <div class="viewer-body">
-      {isDocument ? <WholeText file={file} source={source} /> : <InText file={file} source={source} />}
-    </div>
-  );
+  const onFail = () => setFailed(texts.failed);
+  if (file.pdf) return <PdfPages pdf={file.pdf} source={source} onFail={onFail} />;
+  return <TextPages text={file.text} source={source} isDocument={isDocument} onFail={onFail} />;
 }
 
-function Pages({ file, source, onFail }: { file: File; source: Source; onFail: () => void }) {
-  const texts = t.value.source;
-  const pdf = file.pdf;
+function PdfPages({ pdf, source, onFail }: { pdf: PDFDocumentProxy; source: Source; onFail: () => void }) {
   // The page where the marked lines begin: a heading on the page before may belong to the passage, too.
   const begin = source.spans.find((span) => span.boxes?.length)?.page ?? source.page_first;
   const [number, setNumber] = useState(begin);
   useEffect(() => setNumber(begin), [source, begin]);
-  if (!pdf) return null;
   const last = pdf.numPages;
   return (
     <>
       <div class="viewer-body is-page" tabIndex={0}>
         <Page pdf={pdf} number={Math.min(number, last)} spans={source.spans} onFail={onFail} />
       </div>
-      <footer>
-        <IconButton
-          icon="left"
-          label={texts.previousPage}
-          onClick={() => setNumber(number - 1)}
-          disabled={number <= 1}
-        />
-        <span class="fine">{texts.pageOf(Math.min(number, last), last)}</span>
-        <IconButton
-          icon="right"
-          label={texts.nextPage}
-          onClick={() => setNumber(number + 1)}
-          disabled={number >= last}
-        />
-      </footer>
+      <Pager number={Math.min(number, last)} last={last} onTurn={setNumber} />
     </>
   );
 }
 
-function Passage({ source }: { source: Source }) {
+interface TextProperties {
+  text: Text;
+  source: Source;
+  isDocument: boolean;
+  onFail: () => void;
+}
+
+/** What was read of a file that isn't shown as it is: the passage with the text around it, part by part. */
+function TextPages({ text, source, isDocument, onFail }: TextProperties) {
+  const texts = t.value.source;
+  const [number, setNumber] = useState(source.page_first);
+  const [page, setPage] = useState<Shown>();
+  const mark = useRef<HTMLElement>(null);
+  useEffect(() => setNumber(source.page_first), [source]);
+  useEffect(() => {
+    let isWanted = true;
+    text.page(number).then(
+      (found) => isWanted && setPage(found),
+      () => isWanted && onFail(),
+    );
+    return () => {
+      isWanted = false;
+    };
+  }, [text, number]);
+  useEffect(() => mark.current?.scrollIntoView({ block: 'center' }), [page, source]);
+  if (!page) {
+    return (
+      <div class="viewer-body">
+        <Spinner label={texts.loading} />
+      </div>
+    );
+  }
+  const shown = pieces(page.text, page.number, source);
+  const first = shown?.findIndex(({ isMarked }) => isMarked);
   return (
     <>
+      <div class="viewer-body" tabIndex={0}>
+        {page.label && <p class="passage-heading">{page.label}</p>}
+        {!shown && !isDocument && <Passage source={source} note={texts.changed} />}
+        {shown && (
+          <div class="file-text" dir="auto">
+            {shown.map(({ text: piece, isMarked }, index) =>
+              isMarked ? (
+                <mark key={index} ref={index === first ? mark : null}>
+                  {piece}
+                </mark>
+              ) : (
+                piece
+              ),
+            )}
+          </div>
+        )}
+        {page.cut && <p class="fine">{texts.cut}</p>}
+      </div>
+      {page.total > 1 && <Pager number={page.number} last={page.total} onTurn={setNumber} isParts />}
+    </>
+  );
+}
+
+interface PagerProperties {
+  number: number;
+  last: number;
+  onTurn: (number: number) => void;
+  /** Of a file without pages. */
+  isParts?: boolean;
+}
+
+function Pager({ number, last, onTurn, isParts = false }: PagerProperties) {
+  const texts = t.value.source;
+  return (
+    <footer>
+      <IconButton
+        icon="left"
+        label={isParts ? texts.previousPart : texts.previousPage}
+        onClick={() => onTurn(number - 1)}
+        disabled={number <= 1}
+      />
+      <span class="fine">{(isParts ? texts.partOf : texts.pageOf)(number, last)}</span>
+      <IconButton
+        icon="right"
+        label={isParts ? texts.nextPart : texts.nextPage}
+        onClick={() => onTurn(number + 1)}
+        disabled={number >= last}
+      />
+    </footer>
+  );
+}
+
+function Passage({ source, note }: { source: Source; note: string }) {
+  return (
+    <>
+      <p class="fine">{note}</p>
       {source.heading && <p class="passage-heading">{source.heading}</p>}
       <blockquote class="passage" dir="auto">
         <mark>{flowing(source)}</mark>
       </blockquote>
     </>
-  );
-}
-
-/** The passage where it stands in a file that is text; of others the passage as it was read. */
-function InText({ file, source }: { file: File; source: Source }) {
-  const mark = useRef<HTMLElement>(null);
-  const place = file.text === undefined ? undefined : findPassage(file.text, source.text);
-  useEffect(() => mark.current?.scrollIntoView({ block: 'center' }), [source]);
-  if (!place) return <Passage source={source} />;
-  return (
-    <pre class="file-text" dir="auto">
-      {place.before}
-      <mark ref={mark}>{place.passage}</mark>
-      {place.after}
-    </pre>
-  );
-}
-
-/** Of a text more than this is slow to lay out, and nobody reads it here. */
-const SHOWN_CHARS_MAX = 200_000;
-
-function WholeText({ file, source }: { file: File; source: Source }) {
-  if (file.text !== undefined) {
-    return (
-      <pre class="file-text" dir="auto">
-        {file.text.slice(0, SHOWN_CHARS_MAX)}
-      </pre>
-    );
-  }
-  return (
-    <p>
-      <button type="button" onClick={() => void save(source.document, source.document_name)}>
-        {t.value.source.save}
-      </button>
-    </p>
   );
 }

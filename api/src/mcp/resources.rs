@@ -1,69 +1,20 @@
-//! Pages of documents as text, and documents as resources: `lectern://documents/{id}`, and single pages below it.
+//! Documents as resources: `lectern://documents/{id}`, and single pages below it.
 
-use lectern_shared::{ids::DocumentId, store::pages};
+use lectern_shared::ids::DocumentId;
 use rmcp::{
     ErrorData,
     model::{ReadResourceResult, Resource, ResourceContents, ResourceTemplate},
 };
 
-use super::{
-    shapes::{Document, Page, Pages},
-    tools,
-};
+use super::{shapes::Document, tools};
 use crate::{
     auth::Caller,
-    documents,
-    error::{ApiError, Result},
+    error::ApiError,
+    pages::{self, Range},
     state::AppState,
 };
 
 const DOCUMENTS: &str = "lectern://documents/";
-
-/// Which pages: from the first on to the last, or to the document's.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Range {
-    pub(super) first: i32,
-    pub(super) last: Option<i32>,
-}
-
-/// These pages, as many as the server gives at a time.
-pub(super) async fn document(
-    state: &AppState,
-    caller: &Caller,
-    id: DocumentId,
-    Range { first, last }: Range,
-) -> Result<Pages> {
-    let document = documents::find(state, caller, id).await?;
-    if document.version == 0 {
-        return Err(ApiError::Conflict("not read yet"));
-    }
-    let total = document.pages.unwrap_or_default();
-    let last = last.unwrap_or(total).min(total);
-    if first < 1 || first > last {
-        return Err(ApiError::Invalid(format!(
-            "The document has the pages 1 to {total}. Begin with one of these, and end with it or a later one."
-        )));
-    }
-    let settings = &state.settings;
-    let until = last.min(first.saturating_add_unsigned(settings.mcp_pages_max.into()) - 1);
-    let (reach, chars_max) = (&caller.reach, settings.mcp_chars_max);
-    let found = pages::read(&state.pool, reach, id, first..=until, chars_max).await?;
-    let read = found.last().map_or(until, |page| page.number);
-    let pages = found.into_iter().map(|page| Page {
-        number: page.number,
-        label: page.label,
-        text: page.text,
-        cut: page.cut,
-    });
-    Ok(Pages {
-        document: id.to_string(),
-        name: document.name,
-        title: document.title,
-        pages_total: total,
-        pages: pages.collect(),
-        next_page: (read < last).then_some(read + 1),
-    })
-}
 
 pub(super) fn resource(document: &Document) -> Resource {
     let title = document.title.as_ref().unwrap_or(&document.name);
@@ -94,7 +45,7 @@ pub(super) async fn read(
     state: &AppState,
     caller: &Caller,
     uri: &str,
-) -> std::result::Result<ReadResourceResult, ErrorData> {
+) -> Result<ReadResourceResult, ErrorData> {
     let missing = || {
         let hint =
             "There is nothing at this address, or it is not yours. Look at the list of resources.";
@@ -102,10 +53,10 @@ pub(super) async fn read(
     };
     let (id, page) = address(uri).ok_or_else(missing)?;
     let range = Range {
-        first: page.unwrap_or(1),
+        first: page,
         last: page,
     };
-    let found = document(state, caller, id, range).await;
+    let found = pages::read(state, caller, id, range).await;
     let found = found.map_err(|error| match error {
         ApiError::NotFound(_) => missing(),
         other => tools::failed(&other),
