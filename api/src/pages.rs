@@ -39,8 +39,7 @@ pub(crate) struct Pages {
     pub(crate) version: i32,
     pub(crate) pages_total: i32,
     pub(crate) pages: Vec<Page>,
-    /// Pages come a limited number at a time; read on here. Absent when all that were wanted are there.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Pages come a limited number at a time; read on here. Null when all that were wanted are there.
     pub(crate) next_page: Option<i32>,
 }
 

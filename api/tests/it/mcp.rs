@@ -111,8 +111,8 @@ async fn a_document_is_read_from_page_to_page_within_the_limits() {
     let cut = read(5, Some(5)).await;
     assert_eq!(cut["pages"][0]["text"], "ä".repeat(10));
     assert_eq!(
-        (&cut["pages"][0]["cut"], &cut["next_page"]),
-        (&json!(true), &Value::Null)
+        (&cut["pages"][0]["cut"], cut.get("next_page")),
+        (&json!(true), Some(&Value::Null))
     );
     assert_eq!(numbers(&read(2, Some(3)).await), [2, 3]);
 
