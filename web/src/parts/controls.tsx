@@ -1,7 +1,7 @@
 /** Small parts that every view uses. */
 
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Problem } from '../api/client';
 import { inWords } from '../state';
 import { t } from '../texts';
@@ -72,9 +72,12 @@ export function Menu({ label, items }: { label: string; items: MenuItem[] }) {
     setOpen(false);
     if (refocus) place.current?.querySelector('button')?.focus();
   };
+  // Before the next key, which may come at once.
+  useLayoutEffect(() => {
+    if (open) place.current?.querySelector<HTMLElement>('[role=menuitem]')?.focus();
+  }, [open]);
   useEffect(() => {
     if (!open) return;
-    place.current?.querySelector<HTMLElement>('[role=menuitem]')?.focus();
     const outside = (event: Event) => {
       if (!place.current?.contains(event.target as Node)) setOpen(false);
     };
