@@ -62,9 +62,9 @@ for (const [screen, wanted] of SCREENS) {
     await look(page, 'source');
     await page.getByRole('button', { name: 'Close the source' }).click();
     for (const [name, question, title] of TEXTS) {
-      await page.getByRole('button', { name: 'New conversation' }).first().click();
       await ask(page, question);
-      await page.locator('.turn[data-state=answered] .card').filter({ hasText: title }).first().click();
+      const turn = page.locator('.turn').filter({ hasText: question });
+      await turn.locator('.card').filter({ hasText: title }).first().click();
       await page.locator('.file-text mark').first().waitFor();
       await look(page, `source-${name}`);
       await page.getByRole('button', { name: 'Close the source' }).click();

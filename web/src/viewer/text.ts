@@ -21,10 +21,12 @@ export function openText(document: string): Text {
   };
   return {
     page(number) {
-      const known = kept.get(number) ?? fetchPage(number);
-      kept.set(number, known);
-      known.catch(() => kept.delete(number));
-      return known;
+      const known = kept.get(number);
+      if (known) return known;
+      const page = fetchPage(number);
+      kept.set(number, page);
+      page.catch(() => kept.delete(number));
+      return page;
     },
   };
 }

@@ -65,12 +65,12 @@ function Panel({ now }: { now: Opened }) {
         <IconButton icon="save" label={texts.save} onClick={() => void save(source.document, source.document_name)} />
         <IconButton icon="close" label={texts.close} onClick={close} />
       </header>
-      <Body key={source.document} source={source} isDocument={now.isDocument} />
+      <Body key={source.document} source={source} />
     </aside>
   );
 }
 
-function Body({ source, isDocument }: { source: Source; isDocument: boolean }) {
+function Body({ source }: { source: Source }) {
   const texts = t.value.source;
   const [file, setFile] = useState<File>();
   const [failed, setFailed] = useState<string>();
@@ -91,16 +91,18 @@ function Body({ source, isDocument }: { source: Source; isDocument: boolean }) {
       </div>
     );
   }
-  if (!file) {
-    return (
-      <div class="viewer-body">
-        <Spinner label={texts.loading} />
-      </div>
-    );
-  }
+  if (!file) return <Loading />;
   const onFail = () => setFailed(texts.failed);
   if (file.pdf) return <PdfPages pdf={file.pdf} source={source} onFail={onFail} />;
-  return <TextPages text={file.text} source={source} isDocument={isDocument} onFail={onFail} />;
+  return <TextPages text={file.text} source={source} onFail={onFail} />;
+}
+
+function Loading() {
+  return (
+    <div class="viewer-body">
+      <Spinner label={t.value.source.loading} />
+    </div>
+  );
 }
 
 function PdfPages({ pdf, source, onFail }: { pdf: PDFDocumentProxy; source: Source; onFail: () => void }) {
@@ -122,12 +124,11 @@ function PdfPages({ pdf, source, onFail }: { pdf: PDFDocumentProxy; source: Sour
 interface TextProperties {
   text: Text;
   source: Source;
-  isDocument: boolean;
   onFail: () => void;
 }
 
 /** What was read of a file that isn't shown as it is: the passage with the text around it, part by part. */
-function TextPages({ text, source, isDocument, onFail }: TextProperties) {
+function TextPages({ text, source, onFail }: TextProperties) {
   const texts = t.value.source;
   const [number, setNumber] = useState(source.page_first);
   const [page, setPage] = useState<Shown>();
@@ -144,20 +145,14 @@ function TextPages({ text, source, isDocument, onFail }: TextProperties) {
     };
   }, [text, number]);
   useEffect(() => mark.current?.scrollIntoView({ block: 'center' }), [page, source]);
-  if (!page) {
-    return (
-      <div class="viewer-body">
-        <Spinner label={texts.loading} />
-      </div>
-    );
-  }
+  if (!page) return <Loading />;
   const shown = pieces(page.text, page.number, source);
   const first = shown?.findIndex(({ isMarked }) => isMarked);
   return (
     <>
       <div class="viewer-body" tabIndex={0}>
         {page.label && <p class="passage-heading">{page.label}</p>}
-        {!shown && !isDocument && <Passage source={source} note={texts.changed} />}
+        {!shown && <Passage source={source} note={texts.changed} />}
         {shown && (
           <div class="file-text" dir="auto">
             {shown.map(({ text: piece, isMarked }, index) =>
