@@ -1,8 +1,9 @@
 /** The page: the side, the view, the source beside it, and what is said to the reader. */
 
 import { Component, type ComponentChildren } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { Chat } from './chat/chat';
+import { turns } from './chat/store';
 import { Documents } from './documents/documents';
 import { dropped } from './documents/drop';
 import { addFiles } from './documents/uploads';
@@ -12,7 +13,7 @@ import { IconButton, Spinner, Trouble } from './parts/controls';
 import { Confirmation } from './parts/dialog';
 import { Icon } from './parts/icons';
 import { SignIn } from './sign-in';
-import { announcement, collection, dismiss, go, may, messages, route, signedIn, start } from './state';
+import { announce, announcement, collection, dismiss, go, may, messages, route, signedIn, start } from './state';
 import { t } from './texts';
 import { close } from './viewer/opened';
 import { Viewer } from './viewer/viewer';
@@ -26,6 +27,7 @@ export function App() {
   useEffect(begin, []);
   const { view } = route.value;
   useEffect(close, [view]);
+  useTitle();
   if (signedIn.value === 'no') return <SignIn />;
   if (signedIn.value === 'unknown') {
     return (
@@ -50,10 +52,25 @@ export function App() {
       <Confirmation />
       <Messages />
       <div class="unseen" role="status">
-        {announcement.value}
+        <p key={announcement.value.number}>{announcement.value.text}</p>
       </div>
     </>
   );
+}
+
+/** What the tab is called; and what screen readers say when the view changes, since the page stays the same. */
+function useTitle(): void {
+  const { view } = route.value;
+  const name = t.value.nav[view];
+  const question = view === 'chat' ? turns.value[0]?.value.question : undefined;
+  const last = useRef(view);
+  useEffect(() => {
+    document.title = `${question ?? name} · Lectern`;
+  }, [question, name]);
+  useEffect(() => {
+    if (last.current !== view) announce(name);
+    last.current = view;
+  }, [view]);
 }
 
 function skip(event: MouseEvent): void {

@@ -14,5 +14,6 @@ import './styles/viewer.css';
 
 const root = document.getElementById('app');
 if (!root) throw new Error('the page has no #app');
-await speak(preferredLanguage());
+// Without the language, in English.
+await speak(preferredLanguage()).catch(() => {});
 render(<App />, root);

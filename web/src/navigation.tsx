@@ -1,12 +1,13 @@
 /** The side of the page: where one can go, the conversations so far, and how the page looks and speaks. */
 
-import { useState } from 'preact/hooks';
+import type { RefObject } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Conversation } from './api/shapes';
 import { current, history, loadHistory, moreHistory, removeConversation, startOver } from './chat/store';
 import { IconButton } from './parts/controls';
 import { confirmFirst } from './parts/dialog';
 import { Icon, type IconName } from './parts/icons';
-import { go, may, route, signOut, type View } from './state';
+import { go, may, route, say, signOut, type View } from './state';
 import { chooseLanguage, languages, t } from './texts';
 import { type Theme, theme } from './theme';
 
@@ -15,6 +16,8 @@ const ICONS: Record<View, IconName> = { chat: 'chat', documents: 'documents', op
 export function Navigation() {
   const texts = t.value;
   const [open, setOpen] = useState(false);
+  const side = useRef<HTMLElement>(null);
+  useDrawer(open, side, () => setOpen(false));
   const views: View[] = may('admin') ? ['chat', 'documents', 'operations'] : ['chat', 'documents'];
   const fresh = () => {
     setOpen(false);
@@ -29,11 +32,7 @@ export function Navigation() {
         <IconButton icon="plus" label={texts.chat.fresh} onClick={fresh} />
       </div>
       {open && <button type="button" class="scrim" aria-label={texts.nav.close} onClick={() => setOpen(false)} />}
-      <nav
-        class={`side${open ? ' is-open' : ''}`}
-        aria-label={texts.nav.main}
-        onKeyDown={(event) => event.key === 'Escape' && setOpen(false)}
-      >
+      <nav class={`side${open ? ' is-open' : ''}`} ref={side} aria-label={texts.nav.main}>
         <div class="side-head">
           <span class="brand">Lectern</span>
           <span class="on-phone">
@@ -63,6 +62,33 @@ export function Navigation() {
       </nav>
     </>
   );
+}
+
+/** While the drawer of narrow screens is open the focus is in it; then it goes back, or to what was chosen. */
+function useDrawer(open: boolean, side: RefObject<HTMLElement>, close: () => void): void {
+  useEffect(() => {
+    if (!open) return;
+    const opener = document.activeElement;
+    const before = location.hash;
+    const covered = document.querySelectorAll<HTMLElement>('.phone-bar, #content');
+    for (const element of covered) element.inert = true;
+    side.current?.querySelector<HTMLElement>('.side-head button')?.focus();
+    const onKeyDown = (event: KeyboardEvent) => {
+      // What is open above it closes first.
+      if (event.key === 'Escape' && !document.querySelector('dialog[open]')) close();
+    };
+    // Turned or widened, the screen has no drawer any more.
+    const narrow = matchMedia('(max-width: 760px)');
+    narrow.addEventListener('change', close);
+    document.addEventListener('keydown', onKeyDown);
+    return () => {
+      narrow.removeEventListener('change', close);
+      document.removeEventListener('keydown', onKeyDown);
+      for (const element of covered) element.inert = false;
+      if (location.hash !== before) document.querySelector<HTMLElement>('#content')?.focus({ preventScroll: true });
+      else if (opener instanceof HTMLElement) opener.focus();
+    };
+  }, [open]);
 }
 
 const DAY_MS = 86_400_000;
@@ -144,7 +170,13 @@ function Preferences() {
       </label>
       <label class="select">
         <span class="unseen">{texts.languageLabel}</span>
-        <select value={texts.locale} onChange={(event) => chooseLanguage(event.currentTarget.value)}>
+        <select
+          value={texts.locale}
+          onChange={(event) => {
+            const { value } = event.currentTarget;
+            chooseLanguage(value).catch(() => say(texts.problem.unreachable, true));
+          }}
+        >
           {languages.map(({ code, name }) => (
             <option key={code} value={code}>
               {name}

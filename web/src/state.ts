@@ -7,15 +7,21 @@ import { t } from './texts';
 
 // ---- The key
 
-/** The session's storage, so that closing the tab forgets the key. Without one, that of a development server. */
+/** The session's storage, so that closing the tab forgets the key. */
 const KEY = 'lectern.key';
-export const client = new Client(sessionStorage.getItem(KEY) ?? 'lectern-dev');
-export const signedIn = signal<'unknown' | 'yes' | 'no'>('unknown');
+/** What a server for development takes. Others would count it as a key that was refused, once for each visit. */
+const DEVELOPMENT_KEY = isOwnMachine(location.hostname) ? 'lectern-dev' : '';
+export const client = new Client(sessionStorage.getItem(KEY) ?? DEVELOPMENT_KEY);
+export const signedIn = signal<'unknown' | 'yes' | 'no'>(client.key ? 'unknown' : 'no');
 export const wasRefused = signal(false);
 client.onRefused = () => {
   wasRefused.value = sessionStorage.getItem(KEY) !== null;
   signedIn.value = 'no';
 };
+
+export function isOwnMachine(host: string): boolean {
+  return host === '[::1]' || /^127(\.\d+){3}$|(^|\.)localhost$/.test(host);
+}
 
 export function signIn(key: string): void {
   sessionStorage.setItem(KEY, key);
@@ -84,8 +90,13 @@ export interface Message {
 }
 export const messages = signal<Message[]>([]);
 /** For screen readers: what has ended. Every step of the way would be noise. */
-export const announcement = signal('');
+export const announcement = signal({ number: 0, text: '' });
 let lastMessage = 0;
+
+/** Numbered, so that what is said twice is read out twice. */
+export function announce(text: string): void {
+  announcement.value = { number: announcement.peek().number + 1, text };
+}
 
 export function say(text: string, isBad = false): void {
   const id = ++lastMessage;
@@ -121,6 +132,7 @@ export function tell(error: unknown): void {
 // ---- Start
 
 export async function start(): Promise<void> {
+  if (!client.key) return;
   await loadCollections();
   try {
     const { key } = await client.get<{ key: Key }>('/me');

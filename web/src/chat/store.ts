@@ -3,7 +3,7 @@
 import { batch, computed, effect, signal } from '@preact/signals';
 import { Problem, query } from '../api/client';
 import type { Conversation, Question } from '../api/shapes';
-import { announcement, client, collection, go, route, signedIn, tell } from '../state';
+import { announce, client, collection, go, route, signedIn, tell } from '../state';
 import { t } from '../texts';
 import { close } from '../viewer/opened';
 import { change, complete, freshTurn, fromQuestion, isOpen, listen, type Turn } from './turn';
@@ -68,7 +68,7 @@ async function open(id: string): Promise<void> {
 
 async function hear(turn: Turn): Promise<void> {
   await listen(client, turn, leaving.signal);
-  if (turn.value.state === 'answered') announcement.value = t.value.chat.answered;
+  if (turn.value.state === 'answered') announce(t.value.chat.answered);
 }
 
 export async function ask(text: string): Promise<void> {

@@ -9,7 +9,7 @@ import { batch, computed, effect, signal } from '@preact/signals';
 import { Problem, query } from '../api/client';
 import { follow } from '../api/events';
 import type { Doc } from '../api/shapes';
-import { announcement, client, collection, signedIn } from '../state';
+import { announce, client, collection, signedIn } from '../state';
 import { t } from '../texts';
 import { forget } from '../viewer/files';
 
@@ -92,8 +92,8 @@ export function drop(id: string): void {
 
 function tellEnd(doc: Doc): void {
   const { isReady, hasFailed } = t.value.documents;
-  if (doc.state === 'ready') announcement.value = isReady(doc.name);
-  if (doc.state === 'failed') announcement.value = hasFailed(doc.name);
+  if (doc.state === 'ready') announce(isReady(doc.name));
+  if (doc.state === 'failed') announce(hasFailed(doc.name));
 }
 
 /** Fetches one anew; one that is gone leaves the list. */

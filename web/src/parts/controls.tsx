@@ -44,9 +44,10 @@ export function Trouble({ error, onRetry }: { error: unknown; onRetry?: () => vo
     return () => clearInterval(timer);
   }, [wait]);
   return (
-    <div class="trouble" role="alert">
+    <div class="trouble">
       <Icon name="warn" />
-      <p>{inWords(error)}</p>
+      {/* Without the button, whose seconds would be read out one by one. */}
+      <p role="alert">{inWords(error)}</p>
       {onRetry && (
         <button type="button" onClick={onRetry} disabled={left > 0}>
           {problem.retry}
@@ -64,6 +65,20 @@ interface MenuItem {
   isBad?: boolean;
 }
 
+/** Above everything, so that the list that it stands in doesn't cut it off. */
+const CAN_POP = typeof HTMLElement.prototype.showPopover === 'function';
+const GAP_PX = 4;
+
+/** Below the button, or above it where there is no room; ending with it. */
+function beside(button: DOMRect, menu: HTMLElement): void {
+  const { width, height } = menu.getBoundingClientRect();
+  const fits = button.bottom + height + GAP_PX <= innerHeight;
+  const top = fits ? button.bottom : Math.max(GAP_PX, button.top - height);
+  const left = Math.max(GAP_PX, Math.min(button.right - width, innerWidth - width - GAP_PX));
+  menu.style.top = `${top}px`;
+  menu.style.left = `${left}px`;
+}
+
 /** A button that opens a menu, after the ARIA pattern: arrows move, Escape closes. */
 export function Menu({ label, items }: { label: string; items: MenuItem[] }) {
   const [open, setOpen] = useState(false);
@@ -74,15 +89,28 @@ export function Menu({ label, items }: { label: string; items: MenuItem[] }) {
   };
   // Before the next key, which may come at once.
   useLayoutEffect(() => {
-    if (open) place.current?.querySelector<HTMLElement>('[role=menuitem]')?.focus();
+    const menu = place.current?.querySelector<HTMLElement>('[role=menu]');
+    if (!open || !menu || !place.current) return;
+    if (CAN_POP) {
+      menu.showPopover();
+      beside(place.current.getBoundingClientRect(), menu);
+    }
+    menu.querySelector<HTMLElement>('[role=menuitem]')?.focus({ preventScroll: true });
   }, [open]);
   useEffect(() => {
     if (!open) return;
     const outside = (event: Event) => {
       if (!place.current?.contains(event.target as Node)) setOpen(false);
     };
+    const moved = () => setOpen(false);
     document.addEventListener('pointerdown', outside);
-    return () => document.removeEventListener('pointerdown', outside);
+    document.addEventListener('scroll', moved, { capture: true, passive: true });
+    addEventListener('resize', moved);
+    return () => {
+      document.removeEventListener('pointerdown', outside);
+      document.removeEventListener('scroll', moved, { capture: true });
+      removeEventListener('resize', moved);
+    };
   }, [open]);
   const onKeyDown = (event: KeyboardEvent) => {
     if (!open) return;
@@ -112,7 +140,7 @@ export function Menu({ label, items }: { label: string; items: MenuItem[] }) {
         <Icon name="more" />
       </button>
       {open && (
-        <div role="menu" aria-label={label}>
+        <div role="menu" aria-label={label} popover={CAN_POP ? 'manual' : undefined}>
           {items.map((item) => (
             <button
               type="button"

@@ -12,12 +12,17 @@ interface DialogProperties {
   children: ComponentChildren;
 }
 
+/** What one came for: the first field, else what can be answered. */
+const FIRST = 'form :is(input, select, textarea), .dialog-actions button';
+
 export function Dialog({ title, onClose, children }: DialogProperties) {
   const element = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
     const before = document.activeElement;
     element.current?.showModal();
+    // Else it would be the cross that closes it.
+    element.current?.querySelector<HTMLElement>(FIRST)?.focus();
     return () => {
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };

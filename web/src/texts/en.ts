@@ -29,6 +29,7 @@ export const en = {
     broken: 'Something on this page broke. Reload it; your documents and conversations are safe.',
     reload: 'Reload',
   },
+  copy: { done: 'Copied', failed: 'The browser doesn’t allow copying here. Select the text and copy it by hand.' },
   failures: {} as Record<string, string>,
   collection: {
     label: 'Collection',

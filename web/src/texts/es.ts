@@ -38,6 +38,10 @@ export const es: Texts = {
     broken: 'Algo se rompió en esta página. Vuelva a cargarla; sus documentos y conversaciones están a salvo.',
     reload: 'Volver a cargar',
   },
+  copy: {
+    done: 'Copiado',
+    failed: 'El navegador no permite copiar aquí. Seleccione el texto y cópielo a mano.',
+  },
   failures: {
     unauthorized: 'Falta una clave válida. Entre con una.',
     forbidden: 'Su clave no permite esto. Pida una que lo permita.',

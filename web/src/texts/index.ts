@@ -25,9 +25,9 @@ export async function speak(code: string): Promise<void> {
   document.documentElement.lang = texts.locale;
 }
 
-export function chooseLanguage(code: string): void {
+export async function chooseLanguage(code: string): Promise<void> {
+  await speak(code);
   localStorage.setItem(KEPT, code);
-  void speak(code);
 }
 
 export const preferredLanguage = (): string =>
