@@ -69,14 +69,20 @@ export class Client {
     return (await response.json()) as T;
   }
 
-  async send<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const content =
-      body === undefined ? {} : { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } };
-    const response = await this.request(path, { method, ...content });
+  /** `word` names what is made: sent again with the same, it is made once. */
+  async send<T>(method: string, path: string, body?: unknown, word?: string): Promise<T> {
+    const headers: Record<string, string> = word ? { 'Idempotency-Key': word } : {};
+    if (body !== undefined) headers['Content-Type'] = 'application/json';
+    const content = body === undefined ? {} : { body: JSON.stringify(body) };
+    const response = await this.request(path, { method, headers, ...content });
     const text = await response.text();
     return (text ? JSON.parse(text) : undefined) as T;
   }
 }
+
+/** Names something that is to be made. Not by `randomUUID`, which browsers keep from pages without TLS. */
+export const freshWord = (): string =>
+  [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 
 /** A query string of those that have a value. */
 export function query(parameters: Record<string, string | number | undefined>): string {

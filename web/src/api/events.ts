@@ -9,7 +9,7 @@ import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { type Client, Problem } from './client';
 
 export interface Happening {
-  /** Those of the API, and of our own: `dropped`, then `resumed`, or `reset` where nothing had come to resume from. */
+  /** Those of the API, and of our own: `dropped` (with `waitSeconds`, if the server asks for that), then `resumed`, or `reset` where nothing had come to resume from. */
   name: string;
   // biome-ignore lint/suspicious/noExplicitAny: each event has a shape of its own, which the API vouches for
   data: any;
@@ -65,6 +65,7 @@ export async function* follow(client: Client, path: string, signal: AbortSignal)
   let dropped = false;
   for (let failures = 0; ; failures++) {
     let waitMs = backoffMs(failures);
+    let waitSeconds: number | undefined;
     try {
       const headers: Record<string, string> = last ? { 'Last-Event-ID': last } : {};
       const response = await client.request(path, { signal, headers });
@@ -79,11 +80,14 @@ export async function* follow(client: Client, path: string, signal: AbortSignal)
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof Problem && !error.passes) throw error;
-      if (error instanceof Problem && error.waitSeconds) waitMs = error.waitSeconds * 1000;
+      if (error instanceof Problem && error.waitSeconds) {
+        waitSeconds = error.waitSeconds;
+        waitMs = waitSeconds * 1000;
+      }
     }
     if (signal.aborted) return;
     dropped = true;
-    yield { name: 'dropped', data: {} };
+    yield { name: 'dropped', data: { waitSeconds } };
     await pause(waitMs, signal);
   }
 }

@@ -113,6 +113,8 @@ export interface Question {
   cached?: boolean | null;
   abstained?: boolean | null;
   faq?: FaqUsed;
+  /** What was said of it. */
+  rating?: 'up' | 'down';
 }
 
 export interface AnswerDone {

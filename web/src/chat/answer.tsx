@@ -1,10 +1,12 @@
 /** A question with its answer, as it is written and when it is complete. */
 
-import { useState } from 'preact/hooks';
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import type { Source } from '../api/shapes';
 import { CITATION, withSources } from '../markdown/citations';
 import { Markdown } from '../markdown/markdown';
 import { safeLink } from '../markdown/render';
-import { IconButton, Trouble } from '../parts/controls';
+import { Trouble } from '../parts/controls';
+import { CopyButton } from '../parts/copy';
 import { Icon } from '../parts/icons';
 import { inWordsOf } from '../state';
 import { t } from '../texts';
@@ -12,15 +14,28 @@ import { openSource } from '../viewer/opened';
 import { label } from '../viewer/place';
 import { Rating } from './rating';
 import { Sources } from './sources';
-import { askAgain } from './store';
+import { askAgain, lookAt } from './store';
 import { isOpen, type Turn, type TurnState } from './turn';
+
+/** So far from the screen an answer's sources are fetched. */
+const NEARLY_SEEN = '600px';
 
 export function Answer({ turn }: { turn: Turn }) {
   const texts = t.value.chat;
   const now = turn.value;
   const busy = isOpen(now);
+  const article = useRef<HTMLElement>(null);
+  const { isPartial } = now;
+  useEffect(() => {
+    if (!isPartial || !article.current) return;
+    const watcher = new IntersectionObserver(([entry]) => entry?.isIntersecting && lookAt(turn), {
+      rootMargin: NEARLY_SEEN,
+    });
+    watcher.observe(article.current);
+    return () => watcher.disconnect();
+  }, [isPartial]);
   return (
-    <article class="turn" data-state={now.state}>
+    <article class="turn" data-state={now.state} ref={article}>
       <h2 class="asked" dir="auto">
         <span class="unseen">{texts.you}: </span>
         {now.question}
@@ -79,7 +94,7 @@ function Progress({ now }: { now: TurnState }) {
   return (
     <p class="stage" role="status">
       <span class="dots" aria-hidden="true" />
-      {now.dropped ? problem.offline : words}
+      {now.dropped ? (now.waitSeconds ? problem.wait(now.waitSeconds) : problem.offline) : words}
     </p>
   );
 }
@@ -115,7 +130,7 @@ function Ended({ turn }: { turn: Turn }) {
       {now.faq && <FaqNote now={now} />}
       <Sources turn={now} />
       <div class="answer-foot">
-        <Copy now={now} />
+        <CopyButton label={texts.copy} text={() => withSources(now.text, now.sources.map(named))} />
         {now.id && <Rating turn={turn} />}
         <Marks now={now} />
       </div>
@@ -138,52 +153,45 @@ function FaqNote({ now }: { now: TurnState }) {
   );
 }
 
-function Copy({ now }: { now: TurnState }) {
-  const texts = t.value.chat;
-  const [copied, setCopied] = useState(false);
-  const copy = async () => {
-    const sources = now.sources.map((source) => ({ number: source.number, label: label(source) }));
-    await navigator.clipboard.writeText(withSources(now.text, sources));
-    setCopied(true);
-    setTimeout(() => setCopied(false), 2000);
-  };
-  return (
-    <IconButton
-      icon={copied ? 'check' : 'copy'}
-      label={copied ? texts.copied : texts.copy}
-      onClick={() => void copy().catch(() => {})}
-    />
-  );
-}
+const named = (source: Source) => ({ number: source.number, label: label(source) });
 
 /** From these on an answer counts as well, or partly, supported. */
 const LEVELS = { high: 0.7, middle: 0.4 };
 
+/** What is to be known of an answer, each with what it means when it is pressed. */
 function Marks({ now }: { now: TurnState }) {
   const texts = t.value.chat;
+  const [shown, setShown] = useState<string>();
+  const id = useId();
   const { confidence } = now;
   const level = (share: number) => (share >= LEVELS.high ? 'high' : share >= LEVELS.middle ? 'middle' : 'low');
+  const marks: [string, string, string][] = [];
+  if (now.outdated) marks.push(['is-warning', texts.outdated, texts.outdatedHint]);
+  if (now.faq) marks.push(['', texts.faq, texts.faqHint(now.faq.question)]);
+  if (now.cached) marks.push(['', texts.cached, texts.cachedHint]);
+  if (typeof confidence === 'number' && !now.abstained) {
+    const hint = `${texts.confidence(Math.round(confidence * 100))}. ${texts.confidenceHint}`;
+    marks.push([`confidence is-${level(confidence)}`, texts.confidenceLevels[level(confidence)], hint]);
+  }
   return (
-    <span class="marks-of-answer">
-      {now.outdated && (
-        <span class="mark is-warning" title={texts.outdatedHint}>
-          {texts.outdated}
-        </span>
-      )}
-      {now.faq && <span class="mark">{texts.faq}</span>}
-      {now.cached && (
-        <span class="mark" title={texts.cachedHint}>
-          {texts.cached}
-        </span>
-      )}
-      {typeof confidence === 'number' && !now.abstained && (
-        <span
-          class={`mark confidence is-${level(confidence)}`}
-          title={`${texts.confidence(Math.round(confidence * 100))}. ${texts.confidenceHint}`}
-        >
-          {texts.confidenceLevels[level(confidence)]}
-        </span>
-      )}
-    </span>
+    <>
+      <span class="marks-of-answer">
+        {marks.map(([kind, name, hint]) => (
+          <button
+            type="button"
+            key={name}
+            class={`mark ${kind}`}
+            aria-expanded={shown === hint}
+            aria-controls={id}
+            onClick={() => setShown(shown === hint ? undefined : hint)}
+          >
+            {name}
+          </button>
+        ))}
+      </span>
+      <p class="fine hint" id={id} role="status">
+        {shown}
+      </p>
+    </>
   );
 }

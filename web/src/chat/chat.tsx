@@ -59,8 +59,8 @@ export function Chat() {
           {opening.value && <Spinner />}
           {problem.value !== undefined && <Trouble error={problem.value} onRetry={() => location.reload()} />}
           {isEmpty && <Welcome />}
-          {all.map((turn, index) => (
-            <Answer key={turn.value.id ?? `new-${index}`} turn={turn} />
+          {all.map((turn) => (
+            <Answer key={turn.value.word} turn={turn} />
           ))}
         </div>
       </div>

@@ -5,6 +5,8 @@ import { Icon } from '../parts/icons';
 import { t } from '../texts';
 import { ask, current, stop } from './store';
 
+const DOUBLE_CLICK_MS = 500;
+
 export function Composer({ isFollowUp, isAnswering }: { isFollowUp: boolean; isAnswering: boolean }) {
   const texts = t.value.chat;
   const [text, setText] = useState('');
@@ -14,12 +16,16 @@ export function Composer({ isFollowUp, isAnswering }: { isFollowUp: boolean; isA
     // On a phone the keyboard would come up and hide the page.
     if (matchMedia('(pointer: fine)').matches) field.current?.focus({ preventScroll: true });
   }, [id]);
+  const askedAt = useRef(0);
   const submit = () => {
     const question = text.trim();
     if (!question || isAnswering) return;
+    askedAt.current = performance.now();
     setText('');
     void ask(question);
   };
+  // The button that sends becomes the one that stops: the second of two quick clicks means the first.
+  const halt = () => performance.now() - askedAt.current > DOUBLE_CLICK_MS && stop();
   const onKeyDown = (event: KeyboardEvent) => {
     // While a word is being composed, as in Japanese, Enter belongs to the word.
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
@@ -49,7 +55,7 @@ export function Composer({ isFollowUp, isAnswering }: { isFollowUp: boolean; isA
           onKeyDown={onKeyDown}
         />
         {isAnswering ? (
-          <button type="button" class="round" aria-label={texts.stop} title={texts.stop} onClick={stop}>
+          <button type="button" class="round" aria-label={texts.stop} title={texts.stop} onClick={halt}>
             <Icon name="stop" />
           </button>
         ) : (

@@ -6,7 +6,7 @@ import type { Conversation, Question } from '../api/shapes';
 import { announce, client, collection, go, route, signedIn, tell } from '../state';
 import { t } from '../texts';
 import { close } from '../viewer/opened';
-import { change, complete, freshTurn, fromQuestion, isOpen, listen, type Turn } from './turn';
+import { change, complete, freshTurn, fromQuestion, isOpen, listen, recall, type Turn } from './turn';
 
 export const turns = signal<Turn[]>([]);
 export const current = signal<Conversation | undefined>(undefined);
@@ -24,6 +24,7 @@ export function startOver(): void {
     turns.value = [];
     current.value = undefined;
     problem.value = undefined;
+    opening.value = false;
   });
   close();
 }
@@ -36,8 +37,8 @@ effect(() => {
   else startOver();
 });
 
-/** So many answers are fetched with their sources at once; those before when they are looked at. */
-const COMPLETED = 10;
+/** So many answers that were stopped are asked for what there was of them. */
+const RECALLED = 3;
 
 async function open(id: string): Promise<void> {
   startOver();
@@ -57,13 +58,18 @@ async function open(id: string): Promise<void> {
       });
     });
     for (const turn of turns.value) if (isOpen(turn.value)) void hear(turn);
-    const ended = turns.value.filter((turn) => turn.value.state === 'answered').slice(-COMPLETED);
-    await Promise.all(ended.map((turn) => complete(client, turn).catch(() => {})));
+    const stopped = turns.value.filter((turn) => turn.value.state === 'cancelled').slice(-RECALLED);
+    for (const turn of stopped) void recall(client, turn, signal).catch(() => {});
   } catch (error) {
     if (!signal.aborted) problem.value = error;
   } finally {
     if (!signal.aborted) opening.value = false;
   }
+}
+
+/** Fetches an answer's sources when it is looked at. */
+export function lookAt(turn: Turn): void {
+  complete(client, turn).catch(() => {});
 }
 
 async function hear(turn: Turn): Promise<void> {
@@ -77,26 +83,38 @@ export async function ask(text: string): Promise<void> {
   await put(turn);
 }
 
-/** Asks again what failed or was stopped, in its place. */
+/** Asks again what failed or was stopped. What the server keeps stays where it is, as it will after a reload. */
 export async function askAgain(turn: Turn): Promise<void> {
-  const again = freshTurn(turn.value.question);
-  turns.value = turns.value.map((other) => (other === turn ? again : other));
+  const { id, question, word, state, problem } = turn.value;
+  if (id && problem !== undefined) {
+    // It was taken; what failed was to follow it.
+    change(turn, { state: 'queued', stage: 'queued', problem: undefined });
+    return hear(turn);
+  }
+  if (id) return ask(question);
+  const again = freshTurn(question);
+  // By its word: that it was taken may be all that got lost.
+  if (state === 'failed') change(again, { word });
+  turns.value = [...turns.value.filter((other) => other !== turn), again];
   await put(again);
 }
 
 async function put(turn: Turn): Promise<void> {
   const { signal } = leaving;
+  const { word } = turn.value;
   try {
     if (!current.value) {
-      const begun = await client.send<Conversation>('POST', '/conversations', { collection: collection.value });
+      const about = { collection: collection.value };
+      const begun = await client.send<Conversation>('POST', '/conversations', about, `begin-${word}`);
       if (signal.aborted) return;
       current.value = begun;
       // A reload from here on finds the question in its conversation.
       go('chat', begun.id, true);
     }
     const question = { question: turn.value.question, conversation_id: current.value?.id, background: true };
-    const { id } = await client.send<{ id: string }>('POST', '/questions', question);
+    const { id } = await client.send<{ id: string }>('POST', '/questions', question, word);
     if (turn.value.state === 'cancelled') {
+      change(turn, { id });
       await client.send('DELETE', `/questions/${id}`);
       return;
     }
@@ -104,7 +122,7 @@ async function put(turn: Turn): Promise<void> {
     void loadHistory();
     if (!signal.aborted) await hear(turn);
   } catch (error) {
-    change(turn, { state: 'failed', problem: error });
+    if (turn.value.state !== 'cancelled') change(turn, { state: 'failed', problem: error });
   }
 }
 
@@ -117,6 +135,7 @@ export function stop(): void {
   }
   leaving.abort();
   leaving = new AbortController();
+  opening.value = false;
 }
 
 // ---- The list

@@ -6,12 +6,14 @@
  */
 
 import { type Signal, signal } from '@preact/signals';
-import type { Client } from '../api/client';
+import { type Client, freshWord } from '../api/client';
 import { follow } from '../api/events';
 import type { AnswerDone, Failure, FaqUsed, Question, QuestionState, Source } from '../api/shapes';
 
 export interface TurnState {
   id?: string;
+  /** Names it before it has an id, so that a question isn't asked twice when the answer to its asking gets lost. */
+  word: string;
   question: string;
   state: QuestionState | 'sending';
   /** What is being done now. */
@@ -19,6 +21,10 @@ export interface TurnState {
   ahead?: number;
   /** The connection is away, and being tried again. */
   dropped: boolean;
+  /** For so long, if the server said so. */
+  waitSeconds?: number | undefined;
+  /** Of an answer that was listed: its sources are to be fetched. */
+  isPartial?: boolean;
   text: string;
   sources: Source[];
   standalone?: string | null;
@@ -38,6 +44,7 @@ export interface TurnState {
 export type Turn = Signal<TurnState>;
 
 const blank = (question: string): TurnState => ({
+  word: freshWord(),
   question,
   state: 'sending',
   stage: 'sending',
@@ -63,6 +70,7 @@ export function fromQuestion(kept: Question): TurnState {
     id,
     state,
     stage: 'queued',
+    isPartial: state === 'answered' && kept.sources === undefined,
     text: answer ?? '',
     failure,
     standalone: kept.standalone_question,
@@ -73,16 +81,25 @@ export function fromQuestion(kept: Question): TurnState {
     abstained: kept.abstained ?? false,
     generator: kept.generator ?? null,
     ...(kept.faq ? { faq: kept.faq } : {}),
+    ...(kept.rating ? { rating: kept.rating } : {}),
     ...(kept.timings?.total_ms === undefined ? {} : { tookMs: kept.timings.total_ms }),
   };
 }
 
+const completing = new WeakSet<Turn>();
+
 /** Sources and all else that a conversation doesn't list. */
 export async function complete(client: Client, turn: Turn): Promise<void> {
-  const { id, rating } = turn.value;
-  if (!id) return;
-  const kept = await client.get<Question>(`/questions/${id}`);
-  turn.value = { ...fromQuestion(kept), ...(rating ? { rating } : {}) };
+  const { id } = turn.value;
+  if (!id || completing.has(turn)) return;
+  completing.add(turn);
+  try {
+    const kept = await client.get<Question>(`/questions/${id}`);
+    const { word, rating } = turn.value;
+    turn.value = { ...fromQuestion(kept), word, ...(rating ? { rating } : {}) };
+  } finally {
+    completing.delete(turn);
+  }
 }
 
 /** Tokens come faster than anybody reads: so often they are shown at most. */
@@ -105,7 +122,7 @@ export async function listen(client: Client, turn: Turn, signal: AbortSignal): P
   try {
     for await (const { name, data } of follow(client, `/questions/${turn.value.id}/events`, signal)) {
       if (signal.aborted) return;
-      if (name === 'dropped') change(turn, { dropped: true });
+      if (name === 'dropped') change(turn, { dropped: true, waitSeconds: data.waitSeconds });
       else if (turn.value.dropped) change(turn, { dropped: false });
       if (name === 'status') noteStage(turn, data);
       else if (name === 'reset') clear();
@@ -126,6 +143,18 @@ export async function listen(client: Client, turn: Turn, signal: AbortSignal): P
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** What there was of an answer when it was stopped, for as long as the server remembers. */
+export async function recall(client: Client, turn: Turn, signal: AbortSignal): Promise<void> {
+  let text = '';
+  let sources: Source[] = [];
+  for await (const { name, data } of follow(client, `/questions/${turn.value.id}/events`, signal)) {
+    if (name === 'reset') text = '';
+    else if (name === 'sources') sources = data.sources;
+    else if (name === 'token') text += data.text;
+  }
+  if (!signal.aborted && text) change(turn, { text, sources });
 }
 
 function noteStage(turn: Turn, data: { stage: string; ahead?: number; standalone_question?: string }): void {

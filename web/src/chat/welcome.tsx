@@ -4,9 +4,10 @@ import { useEffect, useState } from 'preact/hooks';
 import { query } from '../api/client';
 import type { Doc } from '../api/shapes';
 import { addSample, SAMPLE_NAME } from '../documents/sample';
-import { Spinner } from '../parts/controls';
+import { stopUpload, uploads } from '../documents/uploads';
+import { Spinner, Trouble } from '../parts/controls';
 import { Icon } from '../parts/icons';
-import { client, collection, go, may, tell } from '../state';
+import { client, collection, go, inWordsOf, may, tell } from '../state';
 import { t } from '../texts';
 import { ask } from './store';
 
@@ -30,6 +31,7 @@ export function Welcome() {
   const [now, setNow] = useState<Stock>();
   const [trying, setTrying] = useState(false);
   const sample = now?.sample;
+  const refused = uploads.value.find(({ name, state }) => name === SAMPLE_NAME && state === 'failed');
   const isReading = sample?.state === 'queued' || sample?.state === 'processing';
   useEffect(() => {
     let isWanted = true;
@@ -45,8 +47,16 @@ export function Welcome() {
     };
   }, [of, trying, isReading]);
   useEffect(() => {
-    if (sample && !isReading) setTrying(false);
-  }, [sample, isReading]);
+    if ((sample && !isReading) || refused) setTrying(false);
+  }, [sample, isReading, refused]);
+  const trySample = () => {
+    if (refused) stopUpload(refused.id);
+    setTrying(true);
+    addSample().catch((error) => {
+      setTrying(false);
+      tell(error);
+    });
+  };
   if (!now) return null;
   if (now.isEmpty && !trying && may('write')) {
     return (
@@ -58,17 +68,12 @@ export function Welcome() {
             <Icon name="plus" />
             {texts.toDocuments}
           </button>
-          <button
-            type="button"
-            onClick={() => {
-              setTrying(true);
-              addSample().catch(tell);
-            }}
-          >
+          <button type="button" onClick={trySample}>
             <Icon name="sparkle" />
             {texts.trySample}
           </button>
         </div>
+        {refused && <Trouble error={refused.error} onRetry={trySample} />}
       </div>
     );
   }
@@ -80,6 +85,11 @@ export function Welcome() {
         <p class="stage" role="status">
           <Spinner />
           {texts.sampleReading}
+        </p>
+      )}
+      {sample?.failure && (
+        <p class="bad" role="alert">
+          {inWordsOf(sample.failure)}
         </p>
       )}
       {sample?.state === 'ready' && (

@@ -109,7 +109,6 @@ export const en = {
     confidenceLevels: { high: 'Well supported', middle: 'Partly supported', low: 'Weakly supported' },
     confidenceHint: 'How likely it is that the sources answer the question.',
     copy: 'Copy the answer',
-    copied: 'Copied',
     sources: (n: number) => count(n, 'source'),
     allPassages: (n: number) => `All ${count(n, 'passage')} found`,
     fewerPassages: 'Only cited sources',
@@ -132,7 +131,6 @@ export const en = {
       other: 'Something else',
     } as Record<string, string>,
     cite: (number: number, where: string) => `Source ${number}: ${where}`,
-    took: (seconds: string) => `${seconds} s`,
     answered: 'The answer is complete.',
   },
   source: {

@@ -175,7 +175,6 @@ export const es: Texts = {
     confidenceLevels: { high: 'Bien respaldada', middle: 'Respaldada en parte', low: 'Poco respaldada' },
     confidenceHint: 'La probabilidad de que las fuentes respondan la pregunta.',
     copy: 'Copiar la respuesta',
-    copied: 'Copiada',
     sources: (n) => count(n, 'fuente'),
     allPassages: (n) => `Los ${count(n, 'pasaje')} encontrados`,
     fewerPassages: 'Solo las fuentes citadas',
@@ -198,7 +197,6 @@ export const es: Texts = {
       other: 'Otra cosa',
     },
     cite: (number, where) => `Fuente ${number}: ${where}`,
-    took: (seconds) => `${seconds} s`,
     answered: 'La respuesta está completa.',
   },
   source: {
