@@ -9,7 +9,14 @@ import { t } from '../texts';
 import { retry } from './actions';
 import { PasswordDialog } from './password';
 
-export function Details({ doc, words, onClose }: { doc: Doc; words: string; onClose: () => void }) {
+interface Properties {
+  doc: Doc;
+  words: string;
+  hint: string | undefined;
+  onClose: () => void;
+}
+
+export function Details({ doc, words, hint, onClose }: Properties) {
   const texts = t.value.documents;
   const [asksPassword, setAsksPassword] = useState(false);
   if (asksPassword) return <PasswordDialog doc={doc} onClose={onClose} />;
@@ -27,6 +34,7 @@ export function Details({ doc, words, onClose }: { doc: Doc; words: string; onCl
         </strong>
       </p>
       <p class="breaks">{words}</p>
+      {hint && <p class="fine">{hint}</p>}
       <div class="dialog-actions">
         <button type="button" onClick={onClose}>
           {t.value.dialog.close}

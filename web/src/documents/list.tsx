@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { t } from '../texts';
 import { Row } from './row';
-import { documents, isFiltered, loaded, loading, loadMore, next, search, state } from './store';
+import { documents, isFiltered, isStale, loaded, loading, loadMore, next, search, state } from './store';
 
 /** The heights that the styles give a row, on wide and on narrow screens. */
 const ROW_PX = { wide: 60, narrow: 84 };
@@ -51,6 +51,7 @@ function useNarrow(): boolean {
 
 export function FileList() {
   const texts = t.value.documents;
+  const { offline } = t.value.problem;
   const all = documents.value;
   const narrow = useNarrow();
   const height = narrow ? ROW_PX.narrow : ROW_PX.wide;
@@ -85,7 +86,7 @@ export function FileList() {
         </div>
       </div>
       <p class="fine list-foot" aria-live="polite">
-        {loading.value ? texts.loading : texts.loaded(all.length, next.value !== null)}
+        {loading.value ? texts.loading : isStale.value ? offline : texts.loaded(all.length, next.value !== null)}
       </p>
     </>
   );

@@ -45,8 +45,16 @@ export function stageInWords(work: Work, now = Date.now()): string {
   return parts.join(' · ');
 }
 
+/** Which version searches see while it isn't the newest. */
+export function versionInWords(doc: Doc): string | undefined {
+  const { versionHint, versionKept } = t.value.documents;
+  if (doc.version === 0 || doc.version >= doc.wanted) return undefined;
+  return (isActive(doc) ? versionHint : versionKept)(doc.version, doc.wanted);
+}
+
 export function Row({ doc, index, top }: { doc: Doc; index: number; top: number }) {
   const texts = t.value.documents;
+  const hint = versionInWords(doc);
   return (
     <div
       role="row"
@@ -68,10 +76,16 @@ export function Row({ doc, index, top }: { doc: Doc; index: number; top: number 
               <Name>{doc.name}</Name>
             </span>
           )}
-          {doc.title && (
-            <span class="fine subtitle">
-              <Name>{doc.title}</Name>
+          {hint ? (
+            <span class="fine version-hint" title={hint}>
+              {hint}
             </span>
+          ) : (
+            doc.title && (
+              <span class="fine subtitle">
+                <Name>{doc.title}</Name>
+              </span>
+            )
           )}
         </span>
       </div>
@@ -128,7 +142,7 @@ function State({ doc }: { doc: Doc }) {
         </button>
       )}
       {words && isActive(doc) && <span class="fine words">{words}</span>}
-      {asksWhy && <Details doc={doc} words={words} onClose={() => setAsksWhy(false)} />}
+      {asksWhy && <Details doc={doc} words={words} hint={versionInWords(doc)} onClose={() => setAsksWhy(false)} />}
       {isActive(doc) && <progress aria-label={words || texts.states[doc.state]} max={1} value={share} />}
     </div>
   );

@@ -29,6 +29,9 @@ export const isFiltered = computed(() => search.value !== '' || state.value !== 
 
 export const isActive = (doc: Doc): boolean => doc.state === 'queued' || doc.state === 'processing';
 
+/** The server doesn't answer: what the list shows may be old. */
+export const isStale = signal(false);
+
 let loads = 0;
 
 async function fetchPage(cursor?: string): Promise<void> {
@@ -67,10 +70,24 @@ export function loadMore(): void {
   if (next.value && !loading.value && !failure.value) void fetchPage(next.value);
 }
 
+let listed = '';
+/** When the newest change that was seen took place. */
+let seen = '';
+
 /** The list follows the collection, the filter and the order. */
 effect(() => {
   if (signedIn.value !== 'yes') return;
   void [collection.value, search.value, state.value, sort.value];
+  if (listed !== collection.value) {
+    // Those of another collection would look as if they were in this one.
+    batch(() => {
+      documents.value = [];
+      next.value = null;
+      loaded.value = false;
+    });
+    seen = '';
+  }
+  listed = collection.value;
   void reload();
 });
 
@@ -79,11 +96,34 @@ effect(() => {
 export function put(doc: Doc): void {
   const at = documents.value.findIndex(({ id }) => id === doc.id);
   const before = documents.value[at];
-  if (before && isActive(before) && !isActive(doc)) tellEnd(doc);
-  if (before && before.version !== doc.version) forget(doc.id);
-  if (at < 0) {
-    if (doc.collection === collection.value) documents.value = [doc, ...documents.value];
-  } else documents.value = documents.value.with(at, doc);
+  if (before) note(before, doc);
+  if (at >= 0) documents.value = documents.value.with(at, doc);
+  else if (isListed(doc)) insert(doc);
+}
+
+/** What a change means elsewhere. */
+function note(before: Doc, doc: Doc): void {
+  if (isActive(before) && !isActive(doc)) tellEnd(doc);
+  if (before.version !== doc.version) forget(doc.id);
+}
+
+function isListed(doc: Doc): boolean {
+  const isFound = doc.name.toLowerCase().includes(search.value.toLowerCase());
+  return doc.collection === collection.value && isFound && (state.value === '' || doc.state === state.value);
+}
+
+/** Where the order has it; what comes after all that is loaded is found there when one scrolls. */
+function insert(doc: Doc): void {
+  const all = documents.value;
+  const at = all.findIndex((other) => goesBefore(doc, other));
+  if (at >= 0) documents.value = all.toSpliced(at, 0, doc);
+  else if (!next.value) documents.value = [...all, doc];
+}
+
+function goesBefore(doc: Doc, other: Doc): boolean {
+  const key = sort.value.replace('-', '') as 'created_at' | 'updated_at' | 'name' | 'bytes' | 'pages';
+  const [one, two] = [doc[key] ?? 0, other[key] ?? 0];
+  return sort.value.startsWith('-') ? one > two : one < two;
 }
 
 export function drop(id: string): void {
@@ -112,32 +152,92 @@ const LOOK_MS = 2000;
 const FOLLOWED_MAX = 2;
 const followed = new Map<string, AbortController>();
 
+/** One round may meet a server that restarts. */
+const FAILURES_MAX = 2;
+
 /** Rounds of looking at what is active, until `signal` says that nobody watches. */
 export async function watch(signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    if (signedIn.value === 'yes' && !document.hidden) await look().catch(() => {});
+  for (let failures = 0; !signal.aborted; ) {
+    if (signedIn.value === 'yes' && !document.hidden) {
+      await look().then(
+        () => {
+          failures = 0;
+        },
+        () => failures++,
+      );
+      isStale.value = failures >= FAILURES_MAX;
+    }
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
   for (const leaving of followed.values()) leaving.abort();
   followed.clear();
 }
 
-async function look(): Promise<void> {
+const PROCESSING_MAX = 50;
+const CHANGED_MAX = 50;
+/** A tab that was hidden has missed more than a page. */
+const CHANGED_PAGES_MAX = 10;
+/** Of what waits too far back to be listed so many are looked at by themselves, in turn. */
+const FAR_MAX = 4;
+let far = 0;
+
+export async function look(): Promise<void> {
   const active = documents.value.filter(isActive);
   if (!active.length) return;
   for (const doc of active.filter(({ state }) => state === 'processing').slice(0, FOLLOWED_MAX)) void listen(doc.id);
-  const page = (state: string, limit: number) =>
-    client.get<{ documents: Doc[] }>(
-      `/documents${query({ collection: collection.value, state, sort: 'created_at', limit })}`,
+  const page = (parameters: Record<string, string | number | undefined>) =>
+    client.get<{ documents: Doc[]; next: string | null }>(
+      `/documents${query({ collection: collection.value, ...parameters })}`,
     );
-  const [processing, queued] = await Promise.all([page('processing', 50), page('queued', 200)]);
-  const now = new Map([...processing.documents, ...queued.documents].map((doc) => [doc.id, doc]));
-  const ended = active.filter(({ id }) => !now.has(id)).slice(0, 50);
+  seen ||= newest(documents.value);
+  const [changed, processing, queued] = await Promise.all([
+    changes(page),
+    page({ state: 'processing', sort: 'created_at', limit: PROCESSING_MAX }),
+    page({ state: 'queued', sort: 'created_at', limit: PAGE }),
+  ]);
+  const now = new Map<string, Doc>();
+  for (const doc of [...changed, ...queued.documents, ...processing.documents]) {
+    // They were asked for at once: one that moves on meanwhile may come twice.
+    if ((now.get(doc.id)?.updated_at ?? '') <= doc.updated_at) now.set(doc.id, doc);
+  }
   batch(() => {
-    documents.value = documents.value.map((doc) => (followed.has(doc.id) ? doc : (now.get(doc.id) ?? doc)));
+    documents.value = documents.value.map((before) => {
+      const doc = followed.has(before.id) ? undefined : now.get(before.id);
+      if (doc) note(before, doc);
+      return doc ?? before;
+    });
   });
-  // Not among those that are at work: it has ended, or waits far back.
-  await Promise.all(ended.filter(({ id }) => !followed.has(id)).map(({ id }) => refresh(id)));
+  const rest = active.filter(({ id }) => !now.has(id) && !followed.has(id));
+  far = far >= rest.length ? 0 : far;
+  await Promise.all(rest.slice(far, far + FAR_MAX).map(({ id }) => refresh(id)));
+  far += FAR_MAX;
+}
+
+type Page = (
+  parameters: Record<string, string | number | undefined>,
+) => Promise<{ documents: Doc[]; next: string | null }>;
+
+const newest = (all: Doc[]): string => all.reduce((last, doc) => (doc.updated_at > last ? doc.updated_at : last), '');
+
+/** What has changed since the round before, such as what has ended: of thousands, in few requests. */
+async function changes(page: Page): Promise<Doc[]> {
+  const found: Doc[] = [];
+  let cursor: string | undefined;
+  for (let pages = 0; pages < CHANGED_PAGES_MAX; pages++) {
+    const limit = cursor ? PAGE : CHANGED_MAX;
+    const { documents: some, next } = await page({ sort: '-updated_at', limit, cursor });
+    found.push(...some);
+    const oldest = some.at(-1)?.updated_at;
+    if (!next || !oldest || oldest < seen) {
+      seen = newest(found) || seen;
+      return found;
+    }
+    cursor = next;
+  }
+  // More than is worth leafing through.
+  seen = '';
+  await reload();
+  return [];
 }
 
 async function listen(id: string): Promise<void> {

@@ -5,7 +5,17 @@ import { bytes } from '../format';
 import { IconButton, Name } from '../parts/controls';
 import { inWords } from '../state';
 import { t } from '../texts';
-import { ended, forgetUploads, isUploading, retryUpload, stopAll, stopUpload, type Upload, uploads } from './uploads';
+import {
+  ended,
+  forgetUploads,
+  isUploading,
+  retryFailedUploads,
+  retryUpload,
+  stopAll,
+  stopUpload,
+  type Upload,
+  uploads,
+} from './uploads';
 
 /** Of thousands, these are shown; the rest is a number. */
 const SHOWN_MAX = 6;
@@ -39,6 +49,11 @@ export function UploadPanel() {
         <strong role="status">{words}</strong>
         {failed.length > 0 && <span class="bad">{texts.failed(failed.length)}</span>}
         <span class="grow" />
+        {failed.length > 1 && (
+          <button type="button" class="link" onClick={retryFailedUploads}>
+            {texts.retryAll}
+          </button>
+        )}
         {isUploading.value ? (
           <button type="button" class="link" onClick={stopAll}>
             {texts.stop}

@@ -1,6 +1,6 @@
 /** Files on their way to the server: a few at a time, in their order, and again later when the server is busy. */
 
-import { computed, signal } from '@preact/signals';
+import { computed, effect, signal } from '@preact/signals';
 import { Problem } from '../api/client';
 import type { Doc } from '../api/shapes';
 import { send } from '../api/upload';
@@ -124,6 +124,17 @@ export function retryUpload(id: number): void {
   waiting.push(id);
   begin();
 }
+
+export function retryFailedUploads(): void {
+  for (const { id, state } of uploads.value) if (state === 'failed') retryUpload(id);
+}
+
+/** Whoever leaves now is asked first: what isn't sent yet would be lost. */
+const stay = (event: BeforeUnloadEvent) => event.preventDefault();
+effect(() => {
+  if (isUploading.value) addEventListener('beforeunload', stay);
+  else removeEventListener('beforeunload', stay);
+});
 
 export function forgetUploads(): void {
   for (const { id } of uploads.value) tasks.delete(id);

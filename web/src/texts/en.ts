@@ -205,6 +205,8 @@ export const en = {
     stages: {
       queued: 'Waiting',
       starting: 'Starting',
+    versionKept: (searched: number, wanted: number) =>
+      `Searches still see version ${searched}: version ${wanted} was not read.`,
       parsing: 'Reading',
       ocr: 'Recognising text',
       chunking: 'Dividing into passages',
@@ -250,10 +252,8 @@ export const en = {
       finished: (n: number) => `${count(n, 'file')} uploaded`,
       failed: (n: number) => `${n} failed`,
       waiting: 'Waiting',
-      paused: (seconds: number) => `The server is busy: goes on in ${seconds} s`,
       sent: 'Checking',
       duplicate: 'Already there',
-      newVersion: 'New version',
       stop: 'Stop all',
       stopOne: (name: string) => `Stop uploading ${name}`,
       hide: 'Hide',
@@ -261,6 +261,7 @@ export const en = {
       progress: (name: string) => `Upload of ${name}`,
     },
   },
+      retryAll: 'Try all failed again',
   operations: {
     title: 'Operations',
     grafana: 'Open Grafana',
