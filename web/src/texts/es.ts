@@ -212,6 +212,11 @@ export const es: Texts = {
     partOf: (part: number, total: number) => `Parte ${part} de ${total}`,
     previousPart: 'Parte anterior',
     nextPart: 'Parte siguiente',
+    marked: (text) => `El pasaje en esta página: ${text}`,
+    unmarked: 'No se sabe en qué lugar de la página está el pasaje. Dice:',
+    documentGone: 'Este documento se borró o se reemplazó. Vuelva a cargar la página para ver lo que hay.',
+    documentFailed:
+      'Este documento no se puede mostrar. Guarde el archivo para leerlo, o inténtelo de nuevo en un momento.',
     changed: 'El documento ha cambiado desde entonces. Este es el pasaje como se leyó:',
     cut: 'El texto continúa. Guarde el archivo para leerlo entero.',
     close: 'Cerrar la fuente',

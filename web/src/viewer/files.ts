@@ -5,7 +5,10 @@ import type { PDFDocumentProxy } from './pdf';
 import { openText, type Text } from './text';
 
 /** A PDF is shown as it is, of everything else the text that was read. */
-export type Opened = { pdf: PDFDocumentProxy; text?: undefined } | { text: Text; pdf?: undefined };
+export interface Opened {
+  pdf?: PDFDocumentProxy;
+  text: Text;
+}
 
 const KEPT_MAX = 3;
 
@@ -34,7 +37,9 @@ async function fetchFile(document: string): Promise<Opened> {
   const type = (response.headers.get('content-type') ?? '').split(';')[0] ?? '';
   if (type === 'application/pdf') {
     const [{ openPdf }, data] = await Promise.all([import('./pdf'), response.arrayBuffer()]);
-    return { pdf: await openPdf(data) };
+    // One that can't be drawn, such as one with a password, has been read nevertheless.
+    const pdf = await openPdf(data).catch(() => undefined);
+    return pdf ? { pdf, text: openText(document) } : { text: openText(document) };
   }
   await response.body?.cancel();
   return { text: openText(document) };

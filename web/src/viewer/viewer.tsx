@@ -1,7 +1,7 @@
 /** The side panel: a source on its page, or in its text, with the ones before and after it. */
 
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Source } from '../api/shapes';
+import type { Source, Span } from '../api/shapes';
 import { save } from '../documents/actions';
 import { IconButton, Name, Spinner } from '../parts/controls';
 import { t } from '../texts';
@@ -25,9 +25,12 @@ function Panel({ now }: { now: Opened }) {
   const isMany = now.sources.length > 1;
   useEffect(() => panel.current?.focus({ preventScroll: true }), []);
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.key === 'Escape') close();
-    else if (event.altKey && event.key === 'ArrowRight') step(1);
-    else if (event.altKey && event.key === 'ArrowLeft') step(-1);
+    if (event.key === 'Escape') return close();
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!event.altKey || !by) return;
+    // Browsers would go back or forward with it.
+    event.preventDefault();
+    step(by);
   };
   return (
     <aside
@@ -65,20 +68,21 @@ function Panel({ now }: { now: Opened }) {
         <IconButton icon="save" label={texts.save} onClick={() => void save(source.document, source.document_name)} />
         <IconButton icon="close" label={texts.close} onClick={close} />
       </header>
-      <Body key={source.document} source={source} />
+      <Body key={source.document} source={source} isDocument={now.isDocument} />
     </aside>
   );
 }
 
-function Body({ source }: { source: Source }) {
+function Body({ source, isDocument }: { source: Source; isDocument: boolean }) {
   const texts = t.value.source;
+  const [cantDraw, setCantDraw] = useState(false);
   const [file, setFile] = useState<File>();
-  const [failed, setFailed] = useState<string>();
+  const [failed, setFailed] = useState<'gone' | 'failed'>();
   useEffect(() => {
     let isWanted = true;
     openFile(source.document).then(
       (found) => isWanted && setFile(found),
-      (error) => isWanted && setFailed(error?.status === 404 ? texts.gone : texts.failed),
+      (error) => isWanted && setFailed(error?.status === 404 ? 'gone' : 'failed'),
     );
     return () => {
       isWanted = false;
@@ -87,14 +91,20 @@ function Body({ source }: { source: Source }) {
   if (failed) {
     return (
       <div class="viewer-body">
-        <Passage source={source} note={failed} />
+        {isDocument ? (
+          <p role="alert">{failed === 'gone' ? texts.documentGone : texts.documentFailed}</p>
+        ) : (
+          <Passage source={source} note={texts[failed]} />
+        )}
       </div>
     );
   }
   if (!file) return <Loading />;
-  const onFail = () => setFailed(texts.failed);
-  if (file.pdf) return <PdfPages pdf={file.pdf} source={source} onFail={onFail} />;
-  return <TextPages text={file.text} source={source} onFail={onFail} />;
+  if (file.pdf && !cantDraw) {
+    const parts = { text: file.text, source, isDocument };
+    return <PdfPages pdf={file.pdf} {...parts} onFail={() => setCantDraw(true)} />;
+  }
+  return <TextPages text={file.text} source={source} onFail={() => setFailed('failed')} />;
 }
 
 function Loading() {
@@ -105,20 +115,61 @@ function Loading() {
   );
 }
 
-function PdfPages({ pdf, source, onFail }: { pdf: PDFDocumentProxy; source: Source; onFail: () => void }) {
+interface PdfProperties {
+  pdf: PDFDocumentProxy;
+  text: Text;
+  source: Source;
+  isDocument: boolean;
+  onFail: () => void;
+}
+
+const NO_SPANS: Span[] = [];
+
+function PdfPages({ pdf, text, source, isDocument, onFail }: PdfProperties) {
+  const texts = t.value.source;
   // The page where the marked lines begin: a heading on the page before may belong to the passage, too.
   const begin = source.spans.find((span) => span.boxes?.length)?.page ?? source.page_first;
   const [number, setNumber] = useState(begin);
   useEffect(() => setNumber(begin), [source, begin]);
   const last = pdf.numPages;
+  const fate = useFate(text, source, begin);
+  const hasBoxes = source.spans.some(({ boxes }) => boxes?.length);
+  const isMarked = fate === 'same' && hasBoxes;
   return (
     <>
       <div class="viewer-body is-page" tabIndex={0}>
-        <Page pdf={pdf} number={Math.min(number, last)} spans={source.spans} onFail={onFail} />
+        {/* The marks are seen only; this is heard only. */}
+        {isMarked && <p class="unseen">{texts.marked(flowing(source))}</p>}
+        {fate === 'changed' && <Passage source={source} note={texts.changed} />}
+        {fate === 'same' && !hasBoxes && !isDocument && <Passage source={source} note={texts.unmarked} />}
+        <Page pdf={pdf} number={Math.min(number, last)} spans={isMarked ? source.spans : NO_SPANS} onFail={onFail} />
       </div>
       <Pager number={Math.min(number, last)} last={last} onTurn={setNumber} />
     </>
   );
+}
+
+/**
+ * Whether the page still reads as it did when the passage was taken from it. Boxes that are older than the file would
+ * lie over other words, so they wait for this.
+ */
+function useFate(text: Text, source: Source, begin: number): 'same' | 'changed' | undefined {
+  const [fate, setFate] = useState<'same' | 'changed'>();
+  useEffect(() => {
+    let isWanted = true;
+    setFate(source.spans.length ? undefined : 'same');
+    if (!source.spans.length) return;
+    text.page(begin).then(
+      // What was cut off can't be compared.
+      (page) => isWanted && setFate(page.cut || pieces(page.text, begin, source) ? 'same' : 'changed'),
+      // Beyond the end of a shorter file; else the server is away, and most files stay as they are.
+      (error) => isWanted && setFate(error?.status === 400 ? 'changed' : 'same'),
+    );
+    return () => {
+      isWanted = false;
+    };
+  }, [text, source]);
+  return fate;
 }
 
 interface TextProperties {
