@@ -10,7 +10,9 @@ const attribute = (name: string) => `data-${name.replace(/[A-Z]/g, (letter) => `
 function embed(): void {
   if (!form || !tag) return;
   const src = new URL('/widget.js', location.href).href;
-  const fields = [...new FormData(form)].map(([name, value]) => [name, String(value)] as const);
+  const fields = [...new FormData(form)]
+    .map(([name, value]) => [name, String(value)] as const)
+    .filter(([, value]) => value !== '');
   const attributes = fields.map(([name, value]) => `${attribute(name)}="${value.replace(/"/g, '&quot;')}"`);
   tag.textContent = `<script src="${src}" ${attributes.join(' ')} async></script>`;
   document.querySelector('lectern-widget')?.remove();
@@ -32,8 +34,18 @@ const policyOf = (trusted: { createPolicy: typeof createPolicy }): Rules => {
   return policy;
 };
 
+/** A key that was just made comes behind `#`: that part of an address isn't sent to the server. */
+function fill(): boolean {
+  const given = new URLSearchParams(location.hash.slice(1));
+  for (const name of ['key', 'collection']) {
+    const field = form?.elements.namedItem(name);
+    if (field instanceof HTMLInputElement) field.value = given.get(name) ?? '';
+  }
+  return given.has('key');
+}
+
 form?.addEventListener('submit', (event) => {
   event.preventDefault();
   embed();
 });
-embed();
+if (fill()) embed();

@@ -2,18 +2,19 @@
 
 import type { DeadLetter } from '../api/shapes';
 import { ago } from '../format';
-import { Name } from '../parts/controls';
+import { Name, Trouble } from '../parts/controls';
 import { client, inWordsOf, tell } from '../state';
 import { t } from '../texts';
 import { usePaged } from './paged';
 
 export function DeadLetters() {
   const texts = t.value.operations;
-  const { items, hasMore, more, reload } = usePaged<DeadLetter>('/jobs/dead', 'jobs', 'before');
+  const { items, error, hasMore, more, reload } = usePaged<DeadLetter>('/jobs/dead', 'jobs', 'before');
   const act = (method: string, path: string) => client.send(method, path).then(reload).catch(tell);
   return (
     <section class="panel" aria-labelledby="dead-title">
       <h2 id="dead-title">{texts.deadTitle}</h2>
+      {error !== undefined && <Trouble error={error} onRetry={reload} />}
       {items && !items.length && <p class="fine">{texts.noDead}</p>}
       <ul class="lines">
         {items?.map((job) => (

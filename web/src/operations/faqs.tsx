@@ -4,6 +4,7 @@ import { signal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
 import type { Faq } from '../api/shapes';
 import { CollectionPicker } from '../parts/collections';
+import { Trouble } from '../parts/controls';
 import { confirmFirst } from '../parts/dialog';
 import { Icon } from '../parts/icons';
 import { client, collection, tell } from '../state';
@@ -17,9 +18,11 @@ export const faqsChanged = signal(0);
 export function Faqs() {
   const texts = t.value.operations;
   const path = `/collections/${encodeURIComponent(collection.value)}/faqs`;
-  const { items, hasMore, more, reload } = usePaged<Faq>(`${path}?limit=50`, 'faqs');
+  const { items, error, hasMore, more, reload } = usePaged<Faq>(`${path}?limit=50`, 'faqs');
   const [writing, setWriting] = useState<Faq | 'new'>();
-  useEffect(reload, [faqsChanged.value]);
+  useEffect(() => {
+    if (faqsChanged.value) reload();
+  }, [faqsChanged.value]);
   const save = async (fields: FaqFields) => {
     if (writing === 'new') await client.send('POST', path, fields);
     else if (writing) await client.send('PUT', `${path}/${writing.id}`, fields);
@@ -41,6 +44,7 @@ export function Faqs() {
           {texts.faqAdd}
         </button>
       </header>
+      {error !== undefined && <Trouble error={error} onRetry={reload} />}
       {items && !items.length && <p class="fine">{texts.noFaqs}</p>}
       <ul class="lines">
         {items?.map((faq) => (

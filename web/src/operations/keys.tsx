@@ -3,28 +3,38 @@
 import { useEffect, useState } from 'preact/hooks';
 import { Problem } from '../api/client';
 import type { Key } from '../api/shapes';
-import { ago } from '../format';
+import { ago, date } from '../format';
+import { Trouble } from '../parts/controls';
 import { confirmFirst } from '../parts/dialog';
 import { Icon } from '../parts/icons';
 import { client, tell } from '../state';
 import { t } from '../texts';
 import { KeyForm } from './key-form';
 
+function expiry(at: string): string {
+  const { keyExpires, keyExpired } = t.value.operations;
+  return new Date(at).getTime() > Date.now() ? keyExpires(date(at)) : keyExpired(date(at));
+}
+
 export function Keys() {
   const texts = t.value.operations;
   // Unknown to servers that have no door for keys: then there is nothing to show.
   const [keys, setKeys] = useState<Key[]>();
+  const [error, setError] = useState<unknown>();
   const [making, setMaking] = useState(false);
   const load = () =>
     client
       .get<{ keys: Key[] }>('/keys')
-      .then((found) => setKeys(found.keys))
+      .then((found) => {
+        setKeys(found.keys);
+        setError(undefined);
+      })
       .catch((error) => {
         const isHidden = error instanceof Problem && [403, 404].includes(error.status);
-        if (!isHidden) tell(error);
+        if (!isHidden) setError(error);
       });
   useEffect(() => void load(), []);
-  if (!keys) return null;
+  if (!keys) return error === undefined ? null : <Trouble error={error} onRetry={() => void load()} />;
   const revoke = ({ id, name }: Key) =>
     confirmFirst({
       title: texts.keyRevokeTitle,
@@ -54,6 +64,7 @@ export function Keys() {
                   key.scopes.map((scope) => texts.scopes[scope]).join(', '),
                   key.origins?.join(' '),
                   key.collections?.join(', '),
+                  key.expires_at && expiry(key.expires_at),
                   key.last_used_at ? texts.keyUsed(ago(key.last_used_at)) : texts.keyUnused,
                 ]
                   .filter(Boolean)

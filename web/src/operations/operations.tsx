@@ -1,8 +1,9 @@
 /** What is going on: queues, what runs where, what was answered, what was given up on, what was not answered. */
 
+import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import type { Operations as Report } from '../api/shapes';
-import { duration, number } from '../format';
+import type { Operations as Report, RunningJob } from '../api/shapes';
+import { ago, duration, number } from '../format';
 import { Name, Spinner, Trouble } from '../parts/controls';
 import { Icon } from '../parts/icons';
 import { client } from '../state';
@@ -43,12 +44,9 @@ export function Operations() {
     <section class="view operations" aria-labelledby="operations-title">
       <header class="view-head">
         <h1 id="operations-title">{texts.title}</h1>
-        {report?.grafana && (
-          <a class="button" href={report.grafana} target="_blank" rel="noopener noreferrer">
-            <Icon name="link" />
-            {texts.grafana}
-          </a>
-        )}
+        <Dashboard report={report} name="overview">
+          {texts.grafana}
+        </Dashboard>
       </header>
       {error !== undefined && <Trouble error={error} />}
       {!report && error === undefined && <Spinner />}
@@ -65,6 +63,25 @@ export function Operations() {
       <Faqs />
       <Keys />
     </section>
+  );
+}
+
+interface DashboardProperties {
+  report: Report | undefined;
+  /** Its file in `grafana/dashboards`. */
+  name: 'overview' | 'queue' | 'ingestion' | 'answers';
+  children: ComponentChildren;
+}
+
+/** To the dashboard of Grafana that shows more of it, if the settings say where that is. */
+function Dashboard({ report, name, children }: DashboardProperties) {
+  if (!report?.grafana) return null;
+  const url = `${report.grafana.replace(/\/$/, '')}/d/lectern-${name}`;
+  return (
+    <a class="button" href={url} target="_blank" rel="noopener noreferrer">
+      <Icon name="link" />
+      {children}
+    </a>
   );
 }
 
@@ -100,7 +117,7 @@ function Facts({ report }: { report: Report }) {
         </div>
       </dl>
       <p class="fine versions">
-        Lectern {report.version} · {report.model ?? '–'} · {texts.workers(report.workers.length)}
+        Lectern {report.version} · {texts.model}: {report.model ?? '–'} · {texts.workers(report.workers.length)}
       </p>
     </>
   );
@@ -110,7 +127,12 @@ function Queues({ report }: { report: Report }) {
   const texts = t.value.operations;
   return (
     <section class="panel">
-      <h2>{texts.queues}</h2>
+      <header>
+        <h2>{texts.queues}</h2>
+        <Dashboard report={report} name="queue">
+          {texts.dashboard}
+        </Dashboard>
+      </header>
       <div class="scrolls" tabIndex={0}>
         <table>
           <thead>
@@ -148,34 +170,50 @@ function Queues({ report }: { report: Report }) {
   );
 }
 
+/** Jobs by the worker that holds them; then those workers that hold none. */
 function Running({ report }: { report: Report }) {
-  const { operations: texts, documents } = t.value;
+  const texts = t.value.operations;
+  const { running, workers } = report;
+  const busy = [...new Set(running.map(({ worker }) => worker))];
+  const idle = workers.filter(({ name }) => !busy.includes(name));
   return (
     <section class="panel">
-      <h2>{texts.now}</h2>
-      {!report.running.length && <p class="fine">{texts.nothingRuns}</p>}
-      <ul class="lines">
-        {report.running.map((job) => (
-          <li key={job.id}>
-            <span class="mark">{texts.kinds[job.kind] ?? job.kind}</span>
-            {job.document_name && <Name>{job.document_name}</Name>}
-            <span class="fine">
-              {[
-                job.stage && (documents.stages[job.stage] ?? job.stage),
-                job.total && `${number(job.done ?? 0)} / ${number(job.total)}`,
-                job.worker && texts.on(job.worker),
-              ]
-                .filter(Boolean)
-                .join(' · ')}
-            </span>
-            <span class="grow" />
-            <span class="fine">
-              {job.started_at && duration((Date.now() - new Date(job.started_at).getTime()) / 1000)}
-            </span>
-          </li>
-        ))}
-      </ul>
+      <header>
+        <h2>{texts.now}</h2>
+        <Dashboard report={report} name="ingestion">
+          {texts.dashboard}
+        </Dashboard>
+      </header>
+      {!running.length && <p class="fine">{texts.nothingRuns}</p>}
+      {busy.map((name) => {
+        const worker = workers.find((worker) => worker.name === name);
+        const since = worker && texts.workerSince(worker.version, ago(worker.started_at));
+        return (
+          <div key={name} class="worker">
+            <h3>
+              {name ?? texts.noWorker} {since && <span class="fine">{since}</span>}
+            </h3>
+            <ul class="lines">{running.filter(({ worker }) => worker === name).map(line)}</ul>
+          </div>
+        );
+      })}
+      {idle.length > 0 && <p class="fine breaks">{texts.idle(idle.map(({ name }) => name).join(', '))}</p>}
     </section>
+  );
+}
+
+function line(job: RunningJob) {
+  const { operations: texts, documents } = t.value;
+  const stage = job.stage && (documents.stages[job.stage] ?? job.stage);
+  const progress = job.total && `${number(job.done ?? 0)} / ${number(job.total)}`;
+  return (
+    <li key={job.id}>
+      <span class="mark">{texts.kinds[job.kind] ?? job.kind}</span>
+      {job.document_name && <Name>{job.document_name}</Name>}
+      <span class="fine">{[stage, progress].filter(Boolean).join(' · ')}</span>
+      <span class="grow" />
+      <span class="fine">{job.started_at && duration((Date.now() - new Date(job.started_at).getTime()) / 1000)}</span>
+    </li>
   );
 }
 
@@ -185,20 +223,31 @@ function Answers({ report }: { report: Report }) {
   const texts = t.value.operations;
   const total = (name: (typeof ORIGINS)[number]) => sum(report.answers.map((hour) => hour[name]));
   const all = sum(ORIGINS.map(total));
-  const reused = all ? Math.round(((total('cached') + total('faq')) / all) * 100) : 0;
+  const share = (name: (typeof ORIGINS)[number]) => Math.round((total(name) / all) * 100);
   const parts = ORIGINS.map((name) => ({ name, label: texts.origins[name] }));
   return (
     <section class="panel">
-      <h2>{texts.answers}</h2>
+      <header>
+        <h2>{texts.answers}</h2>
+        <Dashboard report={report} name="answers">
+          {texts.dashboard}
+        </Dashboard>
+      </header>
       {!all && <p class="fine">{texts.noAnswers}</p>}
       {all > 0 && (
         <>
           <div class="answers-plot">
             <Stacked rows={report.answers.map((hour) => ({ ...hour }))} parts={parts} label={texts.answersChart(all)} />
-            <div class="hit-rate">
-              <strong>{reused} %</strong>
-              <span class="fine">{texts.hitRate}</span>
-            </div>
+            <dl class="hit-rates">
+              <div>
+                <dt>{texts.cacheRate}</dt>
+                <dd>{share('cached')} %</dd>
+              </div>
+              <div>
+                <dt>{texts.faqRate}</dt>
+                <dd>{share('faq')} %</dd>
+              </div>
+            </dl>
           </div>
           <ul class="legend">
             {parts.map(({ name, label }) => (

@@ -3,7 +3,7 @@
 import { useState } from 'preact/hooks';
 import type { Unanswered as Asked } from '../api/shapes';
 import { ago } from '../format';
-import { Name } from '../parts/controls';
+import { Name, Trouble } from '../parts/controls';
 import { client, tell } from '../state';
 import { t } from '../texts';
 import { FaqForm } from './faq-form';
@@ -12,12 +12,13 @@ import { usePaged } from './paged';
 
 export function Unanswered() {
   const texts = t.value.operations;
-  const { items, hasMore, more, reload } = usePaged<Asked>('/unanswered?limit=20', 'unanswered');
+  const { items, error, hasMore, more, reload } = usePaged<Asked>('/unanswered?limit=20', 'unanswered');
   const [answering, setAnswering] = useState<Asked>();
   const dismiss = ({ id }: Asked) => client.send('DELETE', `/unanswered/${id}`).then(reload).catch(tell);
   return (
     <section class="panel" aria-labelledby="unanswered-title">
       <h2 id="unanswered-title">{texts.unansweredTitle}</h2>
+      {error !== undefined && <Trouble error={error} onRetry={reload} />}
       {items && !items.length && <p class="fine">{texts.noUnanswered}</p>}
       <ul class="lines">
         {items?.map((asked) => (
