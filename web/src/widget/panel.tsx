@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { Problem } from '../api/client';
 import type { Source } from '../api/shapes';
-import { isOpen, type Turn } from '../chat/turn';
+import { isOpen, type Turn, type TurnState } from '../chat/turn';
 import { safeLink } from '../markdown/render';
 import { Markdown } from '../markdown/small';
 import type { Store } from './store';
@@ -96,8 +96,8 @@ function Panel({ store, texts, onClose }: { store: Store; texts: Texts; onClose:
       </header>
       <div class="thread" tabIndex={0} role="log" aria-label={texts.title}>
         <p class="greeting">{texts.greeting}</p>
-        {turns.map((turn, index) => (
-          <Answer key={turn.value.id ?? index} turn={turn} store={store} texts={texts} />
+        {turns.map((turn) => (
+          <Answer key={turn.value.word} turn={turn} store={store} texts={texts} />
         ))}
         <div ref={end} />
       </div>
@@ -172,7 +172,7 @@ function Answer({ turn, store, texts }: { turn: Turn; store: Store; texts: Texts
       )}
       {busy && (
         <p class="fine" role="status">
-          {now.dropped ? texts.offline : now.stage === 'generating' ? texts.writing : texts.searching}
+          {now.dropped ? away(now, texts) : now.stage === 'generating' ? texts.writing : texts.searching}
         </p>
       )}
       {source && <Passage source={source} texts={texts} />}
@@ -190,9 +190,13 @@ function Answer({ turn, store, texts }: { turn: Turn; store: Store; texts: Texts
   );
 }
 
+const away = ({ waitSeconds }: TurnState, texts: Texts): string =>
+  waitSeconds ? texts.wait.replace('#', String(waitSeconds)) : texts.offline;
+
 function inWords(problem: unknown, texts: Texts): string {
   if (!(problem instanceof Problem)) return texts.failed;
   if (problem.status === 401 || problem.status === 403) return texts.refused;
+  if (problem.waitSeconds) return texts.wait.replace('#', String(problem.waitSeconds));
   if (problem.status === 429) return texts.busy;
   return problem.status === 0 ? texts.unreachable : texts.failed;
 }

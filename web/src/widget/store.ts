@@ -11,7 +11,7 @@ export class Store {
   private readonly kept: string;
   private conversation: string | undefined;
   private leaving = new AbortController();
-  private hasResumed = false;
+  private resuming: Promise<void> | undefined;
 
   constructor(
     key: string,
@@ -23,36 +23,53 @@ export class Store {
     this.conversation = remembered(this.kept);
   }
 
-  /** What was asked before, when the widget is first opened. */
-  async resume(): Promise<void> {
-    if (this.hasResumed || !this.conversation) return;
-    this.hasResumed = true;
+  /** Shows what was asked before; tried again the next time if the server was away. */
+  resume(): Promise<void> {
+    this.resuming ??= this.recall();
+    return this.resuming;
+  }
+
+  private async recall(): Promise<void> {
+    const { conversation } = this;
+    if (!conversation) return;
     try {
-      const whole = await this.client.get<Conversation & { questions: Question[] }>(
-        `/conversations/${this.conversation}`,
-      );
-      this.turns.value = whole.questions.map((question) => {
-        const turn = freshTurn(question.question);
-        turn.value = fromQuestion(question);
-        return turn;
-      });
-      for (const turn of this.turns.value) {
+      const whole = await this.client.get<Conversation & { questions: Question[] }>(`/conversations/${conversation}`);
+      if (conversation !== this.conversation) return;
+      // What was asked meanwhile stays below it, once.
+      const asked = this.turns.value;
+      const known = new Set(asked.map((turn) => turn.value.id));
+      const before = whole.questions
+        .filter(({ id }) => !known.has(id))
+        .map((question) => {
+          const turn = freshTurn(question.question);
+          turn.value = fromQuestion(question);
+          return turn;
+        });
+      this.turns.value = [...before, ...asked];
+      for (const turn of before) {
         if (isOpen(turn.value)) void listen(this.client, turn, this.leaving.signal);
         else if (turn.value.state === 'answered') void complete(this.client, turn).catch(() => {});
       }
     } catch (error) {
       // It was deleted, or may only be asked in: begin anew.
       if (error instanceof Problem && !error.passes) this.remember(undefined);
+      else this.resuming = undefined;
     }
   }
 
-  async ask(question: string): Promise<void> {
+  async ask(question: string, word?: string): Promise<void> {
     const turn = freshTurn(question);
+    if (word) change(turn, { word });
     this.turns.value = [...this.turns.value, turn];
     const { signal } = this.leaving;
     try {
-      const id = await this.begin(question);
-      if (turn.value.state === 'cancelled') return;
+      // Its own question would otherwise be among those before.
+      await this.resume();
+      const id = await this.begin(question, turn.value.word);
+      if (turn.value.state === 'cancelled') {
+        void this.client.send('DELETE', `/questions/${id}`).catch(() => {});
+        return;
+      }
       change(turn, { id, state: 'queued', stage: 'queued' });
       await listen(this.client, turn, signal);
     } catch (problem) {
@@ -60,7 +77,7 @@ export class Store {
     }
   }
 
-  private async begin(question: string): Promise<string> {
+  private async begin(question: string, word: string): Promise<string> {
     for (;;) {
       const isOld = this.conversation !== undefined;
       try {
@@ -68,8 +85,9 @@ export class Store {
           const wanted = this.collection ? { collection: this.collection } : {};
           this.remember((await this.client.send<Conversation>('POST', '/conversations', wanted)).id);
         }
-        const body = { question, conversation_id: this.conversation };
-        return (await this.client.send<{ id: string }>('POST', '/questions', body)).id;
+        // In the background, so that whoever goes on to another page of the site finds the answer there.
+        const body = { question, conversation_id: this.conversation, background: true };
+        return (await this.client.send<{ id: string }>('POST', '/questions', body, word)).id;
       } catch (error) {
         // The conversation is gone, or full.
         if (!isOld || !(error instanceof Problem) || ![404, 409].includes(error.status)) throw error;
@@ -95,8 +113,10 @@ export class Store {
   }
 
   async again(turn: Turn): Promise<void> {
+    const { id, question, word } = turn.value;
     this.turns.value = this.turns.value.filter((other) => other !== turn);
-    await this.ask(turn.value.question);
+    // By its word if it has no id: that it was taken may be all that got lost.
+    await this.ask(question, id ? undefined : word);
   }
 
   async rate(turn: Turn, rating: 'up' | 'down'): Promise<void> {

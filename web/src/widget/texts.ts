@@ -22,6 +22,7 @@ const en = {
   unreachable: 'The answers can’t be reached right now. Try again in a moment.',
   refused: 'This site may not ask here. Its operator has to check the key.',
   busy: 'Too many questions right now. Try again in a moment.',
+  wait: 'Too many questions right now. Try again in # s.',
   failed: 'That didn’t work. Try again in a moment.',
   again: 'Try again',
 };
@@ -50,6 +51,7 @@ const es: Texts = {
   unreachable: 'Ahora no se puede responder. Inténtelo de nuevo en un momento.',
   refused: 'Este sitio no puede preguntar aquí. Su responsable debe revisar la clave.',
   busy: 'Demasiadas preguntas en este momento. Inténtelo de nuevo en un momento.',
+  wait: 'Demasiadas preguntas en este momento. Inténtelo de nuevo en # s.',
   failed: 'Algo no funcionó. Inténtelo de nuevo en un momento.',
   again: 'Intentar de nuevo',
 };
