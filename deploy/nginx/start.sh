@@ -2,7 +2,11 @@
 # Writes nginx's configuration as the settings say, then becomes nginx: the start of the image lectern-web.
 #
 #   start.sh          serve
+#   start.sh reload   have the nginx that runs read its configuration anew, written by these files
 #   start.sh health   end with 0 if nginx answers
+#
+# A release that deploy.sh has laid over the image, so that nginx needn't end for a new page, is used from then on: its
+# folder has a start.sh of its own, with its configuration beside it, and its page.
 #
 # Settings (environment):
 #   LECTERN_TLS                        on: https:// with http:// led there; off (default): http:// alone
@@ -18,12 +22,20 @@
 #   LECTERN_WEB_DRAIN_SECONDS          how long streams go on after a reload (600)
 #
 # Where things are, which the image sets right: LECTERN_WEB_RUN, LECTERN_WEB_PAGE, LECTERN_WEB_TLS, LECTERN_WEB_ACME,
-# LECTERN_WEB_FLAGS, LECTERN_WEB_HTTP_PORT, LECTERN_WEB_HTTPS_PORT, LECTERN_WEB_HEALTH_PORT, LECTERN_WEB_LOG, LECTERN_WEB_MIME.
+# LECTERN_WEB_FLAGS, LECTERN_WEB_HTTP_PORT, LECTERN_WEB_HTTPS_PORT, LECTERN_WEB_HEALTH_PORT, LECTERN_WEB_LOG, LECTERN_WEB_MIME,
+# LECTERN_WEB_VERSION.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd -P)
 run=${LECTERN_WEB_RUN:-/tmp/nginx}
 health_port=${LECTERN_WEB_HEALTH_PORT:-8081}
+flags=${LECTERN_WEB_FLAGS:-/run/lectern}
+version=${LECTERN_WEB_VERSION:-}
+page=${LECTERN_WEB_PAGE:-/usr/share/lectern/page}
+if [ -e "$here/../version" ]; then
+  version=$(cat "$here/../version")
+  page=$(cd "$here/../page" && pwd -P)
+fi
 
 die() { printf 'lectern: error: %s\n' "$*" >&2; exit 1; }
 
@@ -90,8 +102,9 @@ write_configuration() {
       -e "s|@HTTP2@|$http2|g" \
       -e "s|@TLS@|$certificates|g" \
       -e "s|@ACME@|${LECTERN_WEB_ACME:-/var/www/acme}|g" \
-      -e "s|@FLAGS@|${LECTERN_WEB_FLAGS:-/run/lectern}|g" \
-      -e "s|@PAGE@|${LECTERN_WEB_PAGE:-/usr/share/lectern/page}|g" \
+      -e "s|@FLAGS@|$flags|g" \
+      -e "s|@PAGE@|$page|g" \
+      -e "s|@VERSION@|$(word LECTERN_WEB_VERSION "$version")|g" \
       -e "s|@API@|$(word LECTERN_API "${LECTERN_API:-api:8080}")|g" \
       -e "s|@RESOLVER@|$(resolver)|g" \
       -e "s|@PORT_HTTP@|$(number LECTERN_WEB_HTTP_PORT "${LECTERN_WEB_HTTP_PORT:-8080}")|g" \
@@ -115,10 +128,20 @@ write_configuration() {
   [ -e /proc/net/if_inet6 ] || sed -i '/listen \[::\]/d' "$run/http.conf" "$run/https.conf"
 }
 
+# over: the version of the image that a release was laid over. Another image has its own page, which is newer.
+laid_over() { [ -n "$version" ] && [ "$(cat "$flags/release/over" 2>/dev/null)" = "$version" ] && [ -x "$flags/release/current/nginx/start.sh" ]; }
+
 case ${1:-} in
   '')
+    if [ "$here" = /etc/lectern/nginx ] && laid_over; then exec "$flags/release/current/nginx/start.sh"; fi
     write_configuration
     exec nginx -e stderr -c "$run/nginx.conf" -g 'daemon off;'
+    ;;
+  reload)
+    # What is wrong in it is said here, and the nginx that runs keeps what it has.
+    write_configuration
+    nginx -e stderr -q -t -c "$run/nginx.conf"
+    exec nginx -e stderr -c "$run/nginx.conf" -s reload
     ;;
   health) exec wget -q -T 3 -O /dev/null "http://127.0.0.1:$health_port/live" ;;
   *)

@@ -27,7 +27,7 @@ import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOLS = ROOT / ".dev/prometheus"
-BINARIES = ROOT / "target/debug"
+BINARIES = pathlib.Path(os.environ.get("LECTERN_TEST_BINARIES", ROOT / "target/debug"))
 DEADLINE_S = 120
 
 # What isn't there as long as nothing goes wrong and no generator's server is used.

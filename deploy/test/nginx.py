@@ -14,6 +14,7 @@ import http.server
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import ssl
@@ -96,7 +97,7 @@ class World:
         command += ["-keyout", tls / "privkey.pem", "-out", self.authority]
         subprocess.run(command, check=True, capture_output=True)
 
-    def nginx(self, name, api=None, **settings):
+    def nginx(self, name, api=None, folder=ROOT / "deploy/nginx", **settings):
         """The nginx of the image lectern-web, on ports of its own."""
         (self.folder / "acme").mkdir(exist_ok=True)
         nginx = Nginx(free_port(), free_port(), free_port())
@@ -115,7 +116,8 @@ class World:
             "LECTERN_WEB_HEALTH_PORT": str(nginx.health_port),
             **settings,
         }
-        nginx.process = self.running.start(f"nginx-{name}", [ROOT / "deploy/nginx/start.sh"], environment)
+        nginx.process = self.running.start(f"nginx-{name}", [folder / "start.sh"], environment)
+        nginx.environment = environment
         wait(nginx.listens, f"nginx-{name}", lambda: self.running.log(f"nginx-{name}"))
         return nginx
 
@@ -314,14 +316,15 @@ def test_answers_of_the_api_are_compressed_and_a_tag_from_there_still_counts(wor
 
 
 def test_the_page_comes_with_the_headers_that_the_api_would_send(world):
-    own = world.get("/")
-    direct = http.client.HTTPConnection(world.lectern.api)
-    direct.request("GET", "/")
-    theirs = direct.getresponse()
-    for name in ("Content-Security-Policy", "Referrer-Policy", "Permissions-Policy", "Cross-Origin-Opener-Policy", "X-Content-Type-Options"):
-        assert theirs.headers[name] and own.headers[name] == theirs.headers[name], (name, own.headers[name], theirs.headers[name])
-    assert own.body == theirs.read()
-    direct.close()
+    for path in ("/reference", "/"):
+        own = world.get(path)
+        direct = http.client.HTTPConnection(world.lectern.api)
+        direct.request("GET", path)
+        theirs = direct.getresponse()
+        for name in ("Content-Security-Policy", "Referrer-Policy", "Permissions-Policy", "Cross-Origin-Opener-Policy", "X-Content-Type-Options"):
+            assert theirs.headers[name] and own.headers[name] == theirs.headers[name], (path, name, own.headers[name], theirs.headers[name])
+        assert own.status == 200 and own.body == theirs.read(), path
+        direct.close()
     assert own.headers["Strict-Transport-Security"].startswith("max-age=31536000")
     assert own.headers["X-Frame-Options"] == "DENY"
     assert "nginx/" not in own.headers["Server"]
@@ -329,7 +332,7 @@ def test_the_page_comes_with_the_headers_that_the_api_would_send(world):
 
 
 def test_what_keeps_its_name_is_never_kept_and_what_has_its_hash_is_for_ever(world):
-    for path in ("/", "/widget.js", "/widget-demo"):
+    for path in ("/", "/widget.js", "/widget-demo", "/reference"):
         answer = world.get(path)
         assert answer.status == 200 and answer.headers["Cache-Control"] == "no-cache", (path, answer.status, answer.headers.as_string())
         assert answer.headers["Last-Modified"] is None
@@ -396,7 +399,7 @@ def test_maintenance_answers_503_everywhere_but_for_health_and_ends_without_a_re
         for path in ("/api/v1/health", "/api/v1/health/live", "/api/v1/health/ready"):
             assert world.get(path).status == 200, path
         assert world.get("/api/v1/health").json()["status"] == "ready"
-        for path in ("/", "/widget-demo", "/nowhere"):
+        for path in ("/", "/widget-demo", "/reference", "/nowhere"):
             page = world.get(path)
             assert page.status == 503 and page.headers["Retry-After"] == "60", (path, page.status, page.headers.as_string())
             assert page.headers["Content-Type"].startswith("text/html") and b"<style>" in page.body, path
@@ -440,13 +443,41 @@ def test_an_api_that_is_away_is_told_in_the_same_way_and_another_one_is_found_wi
         upstream.unlink(missing_ok=True)
 
 
+def test_a_release_laid_over_the_image_is_served_after_a_reload_and_one_that_nginx_refuses_is_not(world):
+    nginx = world.nginx("releases", LECTERN_WEB_VERSION="one")
+    pages = {"one": world.get("/", nginx=nginx).body}
+    for version in ("two", "sick"):
+        release = world.flags / "release" / version
+        shutil.copytree(ROOT / "deploy/nginx", release / "nginx")
+        (release / "page").mkdir()
+        (release / "page/index.html").write_text(f"<title>{version}</title>")
+        (release / "version").write_text(f"{version}\n")
+    (world.flags / "release/sick/nginx/server.conf").open("a").write("nonsense;\n")
+
+    def reload(version):
+        # It has its page beside it, whatever the image's is.
+        return subprocess.run([world.flags / "release" / version / "nginx/start.sh", "reload"], env=nginx.environment, capture_output=True, text=True)
+
+    def back_and_forth():
+        assert reload("two").returncode == 0
+        wait(lambda: world.get("/", nginx=nginx).body == b"<title>two</title>", "the other page")
+
+    assert_one_by_one(*stream(world.connection(nginx), meanwhile=back_and_forth))
+    refused = reload("sick")
+    assert refused.returncode != 0 and "nonsense" in refused.stderr, refused
+    assert world.get("/", nginx=nginx).body == b"<title>two</title>"
+    again = subprocess.run([ROOT / "deploy/nginx/start.sh", "reload"], env=nginx.environment, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    wait(lambda: world.get("/", nginx=nginx).body == pages["one"], "the page of the image")
+
+
 # ---------------------------------------------------------------- who asks, and how often
 
 
-def attempts(world, nginx, addresses):
+def attempts(world, nginx, addresses, header="X-Forwarded-For"):
     """What strangers get who say that they come from these addresses."""
     headers = {"Authorization": "Bearer wrong"}
-    return [world.get("/api/v1/documents", nginx=nginx, **headers, **{"X-Forwarded-For": address}).status for address in addresses]
+    return [world.get("/api/v1/documents", nginx=nginx, **headers, **{header: address}).status for address in addresses]
 
 
 def test_behind_a_proxy_of_ours_its_word_counts_and_elsewhere_nobodys(world):
@@ -458,6 +489,21 @@ def test_behind_a_proxy_of_ours_its_word_counts_and_elsewhere_nobodys(world):
     assert attempts(world, private, ["198.51.100.1, 203.0.113.7"]) == [429]
     # Without a proxy, whatever they say is nothing.
     assert attempts(world, world.http, [f"203.0.113.{number}" for number in range(20, 24)]) == [401, 401, 401, 429]
+
+
+def test_behind_cloudflare_its_header_counts_and_only_from_its_addresses(world):
+    # Its ranges, and this machine in the place of one of its servers.
+    folder = world.folder / "behind-cloudflare"
+    shutil.copytree(ROOT / "deploy/nginx", folder)
+    (folder / "cdn/cloudflare.conf").open("a").write("set_real_ip_from 127.0.0.1;\n")
+    cloudflare = world.nginx("cloudflare", folder=folder, LECTERN_CDN="cloudflare")
+    assert attempts(world, cloudflare, ["203.0.113.40"] * 4, "CF-Connecting-IP") == [401, 401, 401, 429]
+    assert attempts(world, cloudflare, ["203.0.113.41", "2001:db8::41"], "CF-Connecting-IP") == [401, 401]
+    # Whoever comes past Cloudflare is who connects, whatever the header says: each attempt is of this one address, which the
+    # test before has used up.
+    direct = world.nginx("past-cloudflare", LECTERN_CDN="cloudflare")
+    assert set(attempts(world, direct, [f"203.0.113.{number}" for number in range(50, 55)], "CF-Connecting-IP")) <= {401, 429}
+    assert attempts(world, direct, ["203.0.113.60"], "CF-Connecting-IP") == [429]
 
 
 def test_who_comes_too_often_is_told_so_at_the_edge_and_health_never(world):
