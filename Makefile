@@ -181,6 +181,7 @@ test-alerts: setup ## test the alerts with promtool, which is fetched first
 	promtool=../../.dev/prometheus/promtool
 	$$promtool check config prometheus.yml >/dev/null
 	$$promtool test rules tests/*.yml
+	../test/alertmanager.sh
 
 .PHONY: test-nginx
 test-nginx: services models web ## run Lectern behind a real nginx, which is fetched first, and look at what comes through
