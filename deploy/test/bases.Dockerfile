@@ -43,6 +43,12 @@ RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends prometh
 USER nobody
 ENTRYPOINT ["prometheus"]
 
+FROM packages AS alertmanager
+RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends prometheus-alertmanager && rm -rf /var/lib/apt/lists/* \
+ && ln -s prometheus-alertmanager /usr/bin/alertmanager && install -d -o nobody -g nogroup /alertmanager
+USER nobody
+ENTRYPOINT ["alertmanager"]
+
 FROM packages AS postgres-exporter
 RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends prometheus-postgres-exporter && rm -rf /var/lib/apt/lists/*
 USER nobody

@@ -130,13 +130,15 @@ make_bases() {
   local name
   make_debian "$(name_in_dockerfile DEBIAN)"
   for name in node nginx; do build_base "$name" "$(name_in_dockerfile "${name^^}")"; done
-  for name in redis prometheus postgres-exporter redis-exporter node-exporter; do build_base "$name" "$(name_in_compose "$name")"; done
+  for name in redis prometheus alertmanager postgres-exporter redis-exporter node-exporter; do build_base "$name" "$(name_in_compose "$name")"; done
   build_base postgres "$(name_in_compose postgres)" "$(postgres_files)" /usr/lib/postgresql/18
+  # What backups run in, as another tag of the same.
+  made "$(name_in_dockerfile POSTGRES backup.Dockerfile)" || docker tag "$(name_in_compose postgres)" "$(name_in_dockerfile POSTGRES backup.Dockerfile)"
   build_base rust "$(name_in_dockerfile RUST)" "$(rustc --print sysroot)" /usr/local/cargo
 }
 
 # The default of an argument in the Dockerfile, and the image of a service: whoever changes them there has them here.
-name_in_dockerfile() { sed -nE "s/^ARG $1=(.*)/\1/p" "$here/../Dockerfile"; }
+name_in_dockerfile() { sed -nE "s/^ARG $1=(.*)/\1/p" "$here/../${2:-Dockerfile}"; }
 name_in_compose() { sed -nE "/^  $1:/,/^  [a-z]/s/^    image: (.*)/\1/p" "$here/../compose.prod.yml"; }
 
 made() { docker image inspect "$1" >/dev/null 2>&1; }
