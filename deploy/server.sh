@@ -59,12 +59,12 @@ put() {
 }
 
 set_up_packages() {
-  local compose=docker-compose
+  local plugins=(docker-compose docker-buildx)
   act apt-get update -qq
   # Ubuntu's name of Compose 2; Debian 13 calls it docker-compose, and Debian 12 has only version 1.
-  if apt-cache show docker-compose-v2 >/dev/null 2>&1; then compose=docker-compose-v2; fi
+  if apt-cache show docker-compose-v2 >/dev/null 2>&1; then plugins=(docker-compose-v2 docker-buildx); fi
   act env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-    ca-certificates certbot curl docker.io "$compose" jq nftables openssh-server openssl restic rclone unattended-upgrades
+    ca-certificates certbot curl docker.io "${plugins[@]}" jq nftables openssh-server openssl restic rclone unattended-upgrades
 }
 
 set_up_ssh() {
@@ -194,29 +194,47 @@ set_up_timers() {
     sed "s|/opt/lectern/deploy|$here|g" "$unit" | put "/etc/systemd/system/${unit##*/}" || true
   done
   systemctl daemon-reload 2>/dev/null || true
+  act enable lectern-maintenance.timer
   if [ -e /etc/lectern/backup.env ]; then
-    act enable lectern-backup.timer lectern-verify-backup.timer lectern-maintenance.timer
+    act enable lectern-backup.timer lectern-verify-backup.timer
   else
-    say 'the timers of backups wait for /etc/lectern/backup.env (deploy/BACKUPS.md)'
+    say 'backups are for the service backup (deploy/BACKUPS.md); their timers wait for /etc/lectern/backup.env'
   fi
 }
 
 # ---------------------------------------------------------------- certificates
 
-# Answered by nginx (LECTERN_ACME_FOLDER), or by certbot itself as long as nothing listens on port 80.
+# Let's Encrypt asks port 80 for a file in the folder acme, which nginx serves (LECTERN_ACME_FOLDER); as long as nothing listens
+# there yet, Python does. certbot remembers the folder, and so renews with nginx there: had it answered by itself the first
+# time (--standalone), it would want the port each time.
+# The hook has a place of its own and is named, since certonly runs those of renewal-hooks/deploy in its latest versions alone.
 certificate() {
-  local domain=${1:?certificate DOMAIN EMAIL} email=${2:?certificate DOMAIN EMAIL} way=(--webroot --webroot-path "$here/acme")
-  ss -tlnH 'sport = :80' | grep -q . || way=(--standalone)
-  put /etc/letsencrypt/renewal-hooks/deploy/lectern.sh 755 <<END || true
+  local domain=${1:?certificate DOMAIN EMAIL} email=${2:?certificate DOMAIN EMAIL} hook=/etc/letsencrypt/lectern-deploy.sh answering=''
+  install -d -m 755 "$here/acme"
+  put "$hook" 755 <<END || true
 #!/bin/sh
 # What certbot has renewed becomes nginx's: it alone may read the key.
 set -eu
 install -m 644 "\$RENEWED_LINEAGE/fullchain.pem" "$tls/fullchain.pem"
 install -m 640 -g $web_user "\$RENEWED_LINEAGE/privkey.pem" "$tls/privkey.pem"
-docker ps --quiet --filter label=com.docker.compose.project=lectern --filter label=com.docker.compose.service=web | xargs -r docker kill --signal HUP
+# By nginx itself: Docker takes a container that it has sent a signal to for one that was stopped by hand.
+for container in \$(docker ps --quiet --filter label=com.docker.compose.project=lectern --filter label=com.docker.compose.service=web); do
+  docker exec "\$container" nginx -e stderr -c /tmp/nginx/nginx.conf -s reload
+done
 END
+  rm -f /etc/letsencrypt/renewal-hooks/deploy/lectern.sh # of an earlier version of this script
   install -d -m 750 -g "$web_user" "$tls"
-  certbot certonly --non-interactive --agree-tos --email "$email" --domain "$domain" --domain "www.$domain" "${way[@]}"
+  if [ -z "$(ss -tlnH 'sport = :80')" ]; then
+    python3 -m http.server --directory "$here/acme" 80 >/dev/null 2>&1 &
+    answering=$!
+    # shellcheck disable=SC2064 # this process
+    trap "kill $answering 2>/dev/null || true" EXIT
+  fi
+  certbot certonly --non-interactive --agree-tos --email "$email" --domain "$domain" --domain "www.$domain" \
+    --cert-name "$domain" --webroot --webroot-path "$here/acme" --deploy-hook "$hook"
+  # One that was there already and isn't due runs no hook.
+  [ -e "$tls/fullchain.pem" ] || RENEWED_LINEAGE=/etc/letsencrypt/live/$domain "$hook"
+  [ -z "$answering" ] || kill "$answering"
 }
 
 origin_certificate() {
@@ -226,7 +244,7 @@ origin_certificate() {
   install -d -m 750 -g "$web_user" "$tls"
   install -m 644 "$chain" "$tls/fullchain.pem"
   install -m 640 -g "$web_user" "$key" "$tls/privkey.pem"
-  say "nginx reads it at its next start or reload: docker compose kill --signal HUP web"
+  say "nginx reads it at its next start or reload: docker compose … exec web /etc/lectern/nginx/start.sh reload"
 }
 
 main "$@"

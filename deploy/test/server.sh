@@ -5,7 +5,7 @@
 #
 # A server between "the internet" and "a container", whose ports are published as Docker does it; and this machine's files
 # under an overlay, which server.sh writes to. Needs root, nft, ip, sshd, python3. What needs a machine that boots (systemd,
-# swap, certificates of Let's Encrypt, apt) isn't tested here.
+# swap, apt) isn't tested here; certbot is played by a script that asks for its file as Let's Encrypt does.
 set -euo pipefail
 # shellcheck disable=SC2317 # the tests are called by name
 
@@ -40,6 +40,7 @@ main() {
   check containers_reach_the_outside
   check loading_the_firewall_again_leaves_dockers_rules
   check a_certificate_of_a_cdn_is_taken_if_its_key_fits_and_it_has_not_ended
+  check a_certificate_is_asked_for_in_the_same_way_before_nginx_is_there_and_after
   check the_checklist_passes_then_and_sees_each_thing_that_is_broken
   end_of_checks
 }
@@ -161,6 +162,44 @@ a_certificate_of_a_cdn_is_taken_if_its_key_fits_and_it_has_not_ended() {
   if server origin-certificate "$scratch/3.pem" "$scratch/3.key"; then return 1; fi
   server origin-certificate "$scratch/90.pem" "$scratch/90.key"
   [ "$(stat -c '%a %g' "$scratch/deploy/tls/privkey.pem")" = '640 101' ]
+}
+
+# What it remembers for renewals is what it was told the first time, when nginx wasn't there.
+a_certificate_is_asked_for_in_the_same_way_before_nginx_is_there_and_after() {
+  local first answering
+  mkdir -p "$scratch/bin" "$scratch/deploy/acme" /etc/letsencrypt/live/lectern.test
+  cp "$scratch/90.pem" /etc/letsencrypt/live/lectern.test/fullchain.pem
+  cp "$scratch/90.key" /etc/letsencrypt/live/lectern.test/privkey.pem
+  cat >"$scratch/bin/certbot" <<'END'
+#!/bin/bash
+set -eu
+echo "$*" >>"$ASKED"
+while [ $# -gt 0 ]; do
+  case $1 in --webroot-path) folder=$2 ;; --deploy-hook) hook=$2 ;; esac
+  shift
+done
+mkdir -p "$folder/.well-known/acme-challenge"
+echo proof >"$folder/.well-known/acme-challenge/token"
+for _ in $(seq 50); do [ "$(curl -s http://127.0.0.1/.well-known/acme-challenge/token)" != proof ] || break; sleep 0.1; done
+[ "$(curl -s http://127.0.0.1/.well-known/acme-challenge/token)" = proof ]
+RENEWED_LINEAGE=/etc/letsencrypt/live/lectern.test "$hook"
+END
+  # shellcheck disable=SC2016 # the script has these
+  printf '#!/bin/sh\necho "docker $*" >>"$ASKED"\n[ "$1" != ps ] || echo nginx-1\n' >"$scratch/bin/docker"
+  chmod 755 "$scratch"/bin/*
+  rm -f "$scratch/deploy/tls"/*.pem
+  ASKED=$scratch/asked PATH=$scratch/bin:$PATH server certificate lectern.test ops@lectern.test
+  [ "$(stat -c '%a %g' "$scratch/deploy/tls/privkey.pem")" = '640 101' ]
+  grep -q -- '--webroot ' "$scratch/asked"
+  grep -qx 'docker exec nginx-1 nginx -e stderr -c /tmp/nginx/nginx.conf -s reload' "$scratch/asked"
+  if listening 80; then echo 'what answered for nginx still does'; return 1; fi
+  first=$(grep webroot "$scratch/asked")
+  python3 -m http.server --directory "$scratch/deploy/acme" 80 >/dev/null 2>&1 & # as nginx does
+  answering=$!
+  eventually 20 listening 80
+  ASKED=$scratch/again PATH=$scratch/bin:$PATH server certificate lectern.test ops@lectern.test
+  kill "$answering"
+  equal "$(grep webroot "$scratch/again")" "$first"
 }
 
 the_checklist_passes_then_and_sees_each_thing_that_is_broken() {
