@@ -345,6 +345,19 @@ def test_what_keeps_its_name_is_never_kept_and_what_has_its_hash_is_for_ever(wor
         assert answer.headers["Content-Encoding"] == "gzip", asset
         # A module of another type is not run.
         assert "javascript" in answer.headers["Content-Type"], (asset, answer.headers["Content-Type"])
+    # As the image has it: what is packed is there in no other way.
+    page = world.folder / "packed"
+    shutil.copytree(ROOT / "web/dist", page)
+    for packed in (page / "assets").rglob("*.gz"):
+        packed.with_suffix("").unlink()
+    small = world.nginx("packed", LECTERN_WEB_PAGE=str(page))
+    for asset in (ROOT / "web/dist/assets").glob("*.*"):
+        if asset.suffix in (".js", ".mjs", ".css"):
+            plain = world.get(f"/assets/{asset.name}", nginx=small)
+            assert plain.status == 200 and plain.body == asset.read_bytes() and plain.headers["Content-Encoding"] is None, asset
+            assert plain.headers["Vary"] == "Accept-Encoding", plain.headers.as_string()
+            packed = world.get(f"/assets/{asset.name}", nginx=small, **{"Accept-Encoding": "gzip"})
+            assert packed.headers["Content-Encoding"] == "gzip" and len(packed.body) < len(plain.body), asset
     missing = world.get("/assets/gone-12345678.js")
     assert missing.status == 404 and "immutable" not in (missing.headers["Cache-Control"] or ""), missing.headers.as_string()
 
