@@ -166,7 +166,7 @@ test-server: ## test server.sh, its firewall and check-server.sh in namespaces; 
 	@deploy/test/server.sh
 
 .PHONY: test-kubernetes
-test-kubernetes: setup ## hold the manifests of deploy/kubernetes against Kubernetes' schemas
+test-kubernetes: setup web/node_modules/.package-lock.json ## hold the manifests of deploy/kubernetes against Kubernetes' schemas
 	@deploy/test/kubernetes.sh
 
 .PHONY: test-workflows
@@ -304,6 +304,11 @@ bench-ingest: services models ## how fast documents are read, embedded and store
 eval: services models ## how well and how fast passages are found, on collections with known answers; ARGUMENTS=… narrows it
 	@. .dev/env
 	cargo bench --locked -p lectern-worker --bench eval -- $(ARGUMENTS)
+
+.PHONY: eval-answers
+eval-answers: services models ## how often an answer says what was asked for, and how soon; ARGUMENTS=… for others
+	@. .dev/env
+	cargo bench --locked -p lectern-worker --bench answers -- $(ARGUMENTS)
 
 .PHONY: bench-search
 bench-search: services models ## how fast 250,000 passages are searched, and what the HNSW index finds of the nearest; loads them first
