@@ -144,8 +144,9 @@ clients: setup
 	@deploy/dev/clients.sh
 
 .PHONY: test-scripts
-test-scripts: setup ## test the scripts in deploy/dev
-	@timeout --kill-after=10 300 deploy/dev/test.sh # they start and stop servers: one that hangs must not hold up the rest
+test-scripts: setup ## test the scripts in deploy/dev, and maintenance.sh
+	@timeout --kill-after=10 300 deploy/test/maintenance.sh
+	timeout --kill-after=10 300 deploy/dev/test.sh # they start and stop servers: one that hangs must not hold up the rest
 
 # The API and the worker are those that the tests are built with.
 .PHONY: test-backup

@@ -9,10 +9,12 @@ ARG WORKER=lectern-worker:${LECTERN_VERSION}
 FROM ${WORKER} AS worker
 
 FROM ${POSTGRES}
-RUN --mount=type=secret,id=ca-certificates,target=/etc/ssl/certs/ca-certificates.crt \
-    apt-get update -qq \
+# Debian's mirrors are asked by HTTP, and check signatures: no authority is needed, and the package couldn't write where one is mounted.
+RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends ca-certificates cron jq openssl rclone restic >/dev/null \
  && rm -rf /var/lib/apt/lists/* /etc/cron.d/*
+# On a new machine restore.sh is the first to have the volume of the uploads, which gets the owner of the folder here.
+COPY --from=worker --chown=10001:10001 /var/lib/lectern/ /var/lib/lectern/
 COPY --from=worker /opt/lectern /opt/lectern
 COPY --from=worker /usr/local/bin/lectern-worker /usr/local/bin/
 COPY backup.sh verify-backup.sh restore.sh maintenance.sh schedule.sh /opt/lectern/deploy/

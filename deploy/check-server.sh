@@ -39,6 +39,7 @@ main() {
   item 'the certificate holds for two more weeks' certificate 'certbot renew, or deploy/server.sh origin-certificate'
   item 'a backup of the last 26 hours is there' backup_is_fresh 'deploy/BACKUPS.md'
   item 'a backup was restored within the last 8 days' backup_is_verified 'deploy/verify-backup.sh'
+  item 'somebody is told of alerts' alerts_are_told 'LECTERN_ALERT_WEBHOOK or LECTERN_ALERT_EMAIL in deploy/production.env'
   item 'timers of backups and maintenance are on' timers 'deploy/server.sh timers'
   item 'a fifth of the disk is free' disk 'deploy/maintenance.sh, then a larger disk'
   if [ -n "$url" ]; then
@@ -154,6 +155,11 @@ certificate() {
   openssl x509 -in "$here/tls/fullchain.pem" -noout -checkend $((14 * 86400)) >/dev/null || { openssl x509 -in "$here/tls/fullchain.pem" -noout -enddate; return 1; }
 }
 
+alerts_are_told() {
+  [ -e "$here/production.env" ] || cannot_tell 'there is no production.env'
+  grep -qE '^LECTERN_ALERT_(WEBHOOK|EMAIL)=.' "$here/production.env"
+}
+
 # newer METRIC SECONDS
 newer() {
   local at
@@ -165,8 +171,9 @@ backup_is_verified() { newer lectern_backup_verified_timestamp_seconds $((8 * 86
 timers() {
   has systemctl
   systemctl is-system-running >/dev/null 2>&1 || [ -d /run/systemd/system ] || cannot_tell 'systemd does not run here'
+  systemctl is-enabled --quiet lectern-maintenance.timer || { echo 'lectern-maintenance.timer is off'; return 1; }
   docker ps --format '{{.Label "com.docker.compose.service"}}' 2>/dev/null | grep -qx backup && return 0
-  systemctl is-enabled --quiet lectern-backup.timer lectern-verify-backup.timer lectern-maintenance.timer
+  systemctl is-enabled --quiet lectern-backup.timer lectern-verify-backup.timer || { echo 'neither the service backup runs, nor its timers are on'; return 1; }
 }
 
 # ---------------------------------------------------------------- from outside

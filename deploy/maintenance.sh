@@ -8,8 +8,9 @@
 # A step that fails doesn't keep the others from running; the script then ends with 1. What isn't set is left out.
 #
 # Settings (environment or LECTERN_OPS_ENV): LECTERN_DATABASE_URL; LECTERN_WORKER_BIN with LECTERN_BLOBS (for the doctor);
-# LECTERN_CERTIFICATES (files, separated by blanks); LECTERN_WATCH_PATHS (/); LECTERN_METRICS_DIR;
-# LECTERN_COMPOSE_PROJECT (lectern); LECTERN_IMAGES_KEPT (3: versions of each image, for going back);
+# LECTERN_CERTIFICATES (files, separated by blanks; one that isn't there is left out); LECTERN_WATCH_PATHS (/);
+# LECTERN_METRICS_DIR; LECTERN_MAINTENANCE_PLACE (host: what this run's metrics are told apart by, where the service backup runs it,
+# too); LECTERN_COMPOSE_PROJECT (lectern); LECTERN_IMAGES_KEPT (3: versions of each image, for going back);
 # LECTERN_BUILD_CACHE_KEPT (2GB); and those of backup.sh, for the list of backups.
 set -euo pipefail
 
@@ -19,6 +20,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 load_settings
 
 project=${LECTERN_COMPOSE_PROJECT:-lectern}
+place=${LECTERN_MAINTENANCE_PLACE:-host}
 images_kept=${LECTERN_IMAGES_KEPT:-3}
 dry_run=''
 
@@ -29,6 +31,7 @@ main() {
     *) usage; exit 2 ;;
   esac
   whole_number images_kept
+  [[ $place =~ ^[a-z_]+$ ]] || die "LECTERN_MAINTENANCE_PLACE is '$place': it must be a word of small letters"
   failed=0
   if command -v docker >/dev/null && docker info >/dev/null 2>&1; then
     step prune_containers
@@ -45,9 +48,9 @@ main() {
   if command -v "${LECTERN_WORKER_BIN:-lectern-worker}" >/dev/null; then step ask_the_doctor; fi
   if [ -n "${LECTERN_BACKUP_REPOSITORY:-}" ]; then step list_backups; fi
   {
-    echo "lectern_maintenance_failed_steps $failed"
-    echo "lectern_maintenance_last_run_timestamp_seconds $(date +%s)"
-  } | write_metrics lectern_maintenance
+    echo "lectern_maintenance_failed_steps{place=\"$place\"} $failed"
+    echo "lectern_maintenance_last_run_timestamp_seconds{place=\"$place\"} $(date +%s)"
+  } | write_metrics "lectern_maintenance_$place"
   [ "$failed" = 0 ] || die "$failed steps failed, see above"
   say 'maintenance is done'
 }
@@ -74,10 +77,13 @@ prune_containers() {
 
 # Images without a name, old builds, and versions of Lectern before the last few. What a container uses Docker keeps anyway.
 prune_images() {
-  local repository old
-  for repository in lectern-api lectern-worker lectern-web lectern-backup; do
-    # Newest first, as docker lists them.
-    old=$(docker images "$repository" --format '{{.Repository}}:{{.Tag}}' | grep -v '<none>' | tail -n "+$((images_kept + 1))")
+  local name images old image
+  images=$(docker images --format '{{.Repository}}:{{.Tag}}')
+  for name in api worker web backup; do
+    # Newest first, as docker lists them, from whichever registry; there may be none.
+    old=$(awk -v name="lectern-$name" -v kept="$images_kept" '
+      { repository = $0; sub(/:[^:]*$/, "", repository); tag = substr($0, length(repository) + 2); sub(/.*\//, "", repository) }
+      repository == name && tag != "<none>" && ++found > kept' <<<"$images")
     for image in $old; do
       if [ -n "$dry_run" ]; then say "would remove $image"
       elif docker rmi "$image" >/dev/null 2>&1; then say "removed $image"
@@ -102,21 +108,23 @@ measure_disks() {
   read -ra paths <<<"${LECTERN_WATCH_PATHS:-/}"
   {
     for path in "${paths[@]}"; do
-      df --output=avail,size -B1 "$path" | awk -v path="$path" 'NR == 2 { printf "lectern_disk_free_ratio{path=\"%s\"} %.4f\n", path, $1 / $2 }'
+      df --output=avail,size -B1 "$path" | awk -v path="$path" -v place="$place" 'NR == 2 { printf "lectern_disk_free_ratio{path=\"%s\",place=\"%s\"} %.4f\n", path, place, $1 / $2 }'
     done
-    for path in "${paths[@]}"; do printf 'lectern_disk_free_bytes{path="%s"} %s\n' "$path" "$(df --output=avail -B1 "$path" | tail -1 | tr -d ' ')"; done
-    awk '/^MemTotal/ { all = $2 } /^MemAvailable/ { free = $2 } END { printf "lectern_memory_available_ratio %.4f\n", free / all }' /proc/meminfo
-  } | write_metrics lectern_machine
+    for path in "${paths[@]}"; do printf 'lectern_disk_free_bytes{path="%s",place="%s"} %s\n' "$path" "$place" "$(df --output=avail -B1 "$path" | tail -1 | tr -d ' ')"; done
+    awk -v place="$place" '/^MemTotal/ { all = $2 } /^MemAvailable/ { free = $2 } END { printf "lectern_memory_available_ratio{place=\"%s\"} %.4f\n", place, free / all }' /proc/meminfo
+  } | write_metrics "lectern_machine_$place"
 }
 
 measure_certificates() {
   local file files end name
   read -ra files <<<"${LECTERN_CERTIFICATES:-}"
   for file in "${files[@]}"; do
+    # As with LECTERN_TLS=off.
+    [ -e "$file" ] || { say "there is no certificate $file"; continue; }
     end=$(openssl x509 -in "$file" -noout -enddate | cut -d= -f2)
     name=$(openssl x509 -in "$file" -noout -ext subjectAltName | grep -o 'DNS:[^,]*' | head -1 | cut -d: -f2)
-    printf 'lectern_certificate_end_timestamp_seconds{name="%s"} %s\n' "${name:-$file}" "$(date -d "$end" +%s)"
-  done | write_metrics lectern_certificates
+    printf 'lectern_certificate_end_timestamp_seconds{name="%s",place="%s"} %s\n' "${name:-$file}" "$place" "$(date -d "$end" +%s)"
+  done | write_metrics "lectern_certificates_$place"
 }
 
 # ---------------------------------------------------------------- Lectern

@@ -5,7 +5,8 @@
 #
 # Stop the API and the workers first. An empty or missing database is filled; one with tables is touched with --replace
 # alone, and even then only renamed: NAME becomes NAME_before_DATE, in one transaction with the restored one taking its name,
-# after that has been compared with the snapshot. Drop it when you are content.
+# after that has been compared with the snapshot. Drop it when you are content. The exporter of metrics may go on: it is sent
+# away for the moment of the renaming, and comes back by itself.
 # Files are added to the folder (or bucket) of the uploads, and those that are there already written anew. None is deleted:
 # `lectern-worker doctor --repair` deletes what no row names, once Lectern runs.
 # Redis needs nothing: what it lacks is sent again, and what it has of jobs that are gone does nothing.
@@ -19,6 +20,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 load_settings
 # shellcheck source-path=SCRIPTDIR source=lib/backup.sh
 . "$here/lib/backup.sh"
+
+# As compose.prod.yml calls it.
+exporter=postgres_exporter
 
 main() {
   umask 077
@@ -69,7 +73,7 @@ look_before() {
   [ "$found" = 1 ] || return 0
   tables=$(sql "$database_url" -c "select count(*) from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace")
   [ "$tables" = 0 ] || [ -n "$replace" ] || die "the database $name has tables: --replace keeps it under another name and puts the snapshot in its place"
-  users=$(sql "$server" -c "select count(*) from pg_stat_activity where datname = '$name' and backend_type = 'client backend' and application_name <> 'postgres_exporter'")
+  users=$(sql "$server" -c "select count(*) from pg_stat_activity where datname = '$name' and backend_type = 'client backend' and application_name <> '$exporter'")
   [ "$users" = 0 ] || die "$users connections use the database $name: stop the API and the workers first"
 }
 
@@ -97,11 +101,27 @@ restore_database() {
   fi
   sql "$(with_database "$database_url" "$new")" -c analyze
   if [ "$exists" = 1 ]; then
-    sql "$server" -c "begin; alter database $name rename to $before; alter database $new rename to $name; commit"
+    trade_places "$new" "$before" || die "the database $name could not be renamed: it is as it was, and the restored one is $new"
     say "what was there is the database $before"
   else
     sql "$server" -c "alter database $new rename to $name"
   fi
+}
+
+# trade_places NEW BEFORE: nobody may be connected to a database that is renamed, and who is let in meanwhile would be. Whatever
+# comes of it, the one that then has the name takes connections again.
+trade_places() {
+  local code=0
+  sql "$server" <<SQL || code=1
+alter database $name allow_connections false;
+select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = '$name' and application_name = '$exporter' \\g /dev/null
+begin;
+alter database $name rename to $2;
+alter database $1 rename to $name;
+commit;
+SQL
+  if [ "$code" = 0 ]; then sql "$server" -c "alter database $2 allow_connections true"; else sql "$server" -c "alter database $name allow_connections true"; fi
+  return $code
 }
 
 main "$@"
