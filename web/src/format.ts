@@ -46,5 +46,7 @@ export function ago(when: string, now = Date.now()): string {
   return format.format(-Math.max(0, Math.floor(seconds / length)), unit);
 }
 
+export const day = (when: string): string => new Date(when).toLocaleDateString(t.value.locale, { dateStyle: 'medium' });
+
 /** The whole date, for a title. */
 export const date = (when: string): string => new Date(when).toLocaleString(t.value.locale);

@@ -211,7 +211,11 @@ export interface Unanswered {
 
 export type Scope = 'read' | 'ask' | 'write' | 'admin' | 'operator';
 
-export interface Key {
+/** What a key may do in place of what the settings say; null: as they say. */
+export const LIMITS = ['asks_per_minute', 'requests_per_minute', 'uploads_per_minute', 'streams_max'] as const;
+export type Limit = (typeof LIMITS)[number];
+
+export interface Key extends Partial<Record<Limit, number | null>> {
   id: string;
   name: string;
   kind: 'secret' | 'widget';

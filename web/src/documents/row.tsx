@@ -78,7 +78,7 @@ export function Row({ doc, index, top }: { doc: Doc; index: number; top: number 
           )}
           {hint ? (
             <span class="fine version-hint" title={hint}>
-              {hint}
+              {texts.versionSearched(doc.version)}
             </span>
           ) : (
             doc.title && (

@@ -40,6 +40,19 @@ test('a secret key reaches all collections unless some are ticked, and lives thr
   expect([end.getFullYear(), end.getMonth(), end.getDate(), end.getHours()]).toEqual([2030, 4, 1, 23]);
 });
 
+test('limits are sent as far as somebody has set them', () => {
+  expect(Object.keys(wantedOf(fields([['asks_per_minute', '']]), 'widget'))).not.toContain('asks_per_minute');
+  const wanted = wantedOf(
+    fields([
+      ['asks_per_minute', '30'],
+      ['streams_max', '0'],
+    ]),
+    'widget',
+  );
+  expect(wanted).toMatchObject({ asks_per_minute: 30, streams_max: 0 });
+  expect(Object.keys(wanted)).not.toContain('requests_per_minute');
+});
+
 test('the tag for a site names the key and what is asked about', () => {
   const made = { key: 'lectern_w"1', collections: ['hand"books', 'more'] } as Key;
   expect(snippetOf(made, 'https://l.example.org')).toBe(

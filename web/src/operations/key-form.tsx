@@ -1,7 +1,7 @@
 /** Makes a key, and shows it the one time that it can be seen. */
 
 import { useState } from 'preact/hooks';
-import type { Key, Scope } from '../api/shapes';
+import { type Key, LIMITS, type Limit, type Scope } from '../api/shapes';
 import { CopyButton } from '../parts/copy';
 import { Dialog } from '../parts/dialog';
 import { client, collection, collections, inWords } from '../state';
@@ -25,8 +25,13 @@ export function wantedOf(fields: FormData, kind: Key['kind']) {
     collections: named.length ? named : null,
     expires_at: text('expiry') ? new Date(`${text('expiry')}T23:59:59`).toISOString() : null,
     origins: isWidget ? text('origins').split(/\s+/).filter(Boolean) : [],
+    ...Object.fromEntries(LIMITS.filter(text).map((limit) => [limit, Number(text(limit))])),
   };
 }
+
+/** A widget uploads nothing. */
+const limitsOf = (kind: Key['kind']): Limit[] =>
+  LIMITS.filter((limit) => kind === 'secret' || limit !== 'uploads_per_minute');
 
 const escaped = (value: string): string => value.replace(/&/g, '&amp;').replace(/"/g, '&quot;');
 
@@ -117,6 +122,17 @@ export function KeyForm({ onClose }: { onClose: () => void }) {
           {texts.keyExpiry}
           <input name="expiry" type="date" min={localDay(new Date())} />
         </label>
+        <details>
+          <summary>{texts.keyLimits}</summary>
+          <div class="limits" key={kind}>
+            {limitsOf(kind).map((limit) => (
+              <label class="field" key={limit}>
+                {texts.limits[limit]}
+                <input name={limit} type="number" min={limit === 'streams_max' ? 0 : 1} max={1_000_000} step={1} />
+              </label>
+            ))}
+          </div>
+        </details>
         {lacksCollection && (
           <p class="bad" role="alert">
             {texts.keyNoCollection}

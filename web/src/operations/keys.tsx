@@ -2,8 +2,8 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import { Problem } from '../api/client';
-import type { Key } from '../api/shapes';
-import { ago, date } from '../format';
+import { type Key, LIMITS } from '../api/shapes';
+import { ago, day, number } from '../format';
 import { Trouble } from '../parts/controls';
 import { confirmFirst } from '../parts/dialog';
 import { Icon } from '../parts/icons';
@@ -13,7 +13,15 @@ import { KeyForm } from './key-form';
 
 function expiry(at: string): string {
   const { keyExpires, keyExpired } = t.value.operations;
-  return new Date(at).getTime() > Date.now() ? keyExpires(date(at)) : keyExpired(date(at));
+  return new Date(at).getTime() > Date.now() ? keyExpires(day(at)) : keyExpired(day(at));
+}
+
+function limits(key: Key): string[] {
+  const texts = t.value.operations.limits;
+  return LIMITS.flatMap((limit) => {
+    const most = key[limit];
+    return typeof most === 'number' ? [`${texts[limit]}: ${number(most)}`] : [];
+  });
 }
 
 export function Keys() {
@@ -64,6 +72,7 @@ export function Keys() {
                   key.scopes.map((scope) => texts.scopes[scope]).join(', '),
                   key.origins?.join(' '),
                   key.collections?.join(', '),
+                  ...limits(key),
                   key.expires_at && expiry(key.expires_at),
                   key.last_used_at ? texts.keyUsed(ago(key.last_used_at)) : texts.keyUnused,
                 ]

@@ -1,6 +1,5 @@
 /** What is going on: queues, what runs where, what was answered, what was given up on, what was not answered. */
 
-import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { Operations as Report, RunningJob } from '../api/shapes';
 import { ago, duration, number } from '../format';
@@ -44,9 +43,7 @@ export function Operations() {
     <section class="view operations" aria-labelledby="operations-title">
       <header class="view-head">
         <h1 id="operations-title">{texts.title}</h1>
-        <Dashboard report={report} name="overview">
-          {texts.grafana}
-        </Dashboard>
+        <Dashboard report={report} name="overview" label={texts.grafana} />
       </header>
       {error !== undefined && <Trouble error={error} />}
       {!report && error === undefined && <Spinner />}
@@ -70,17 +67,20 @@ interface DashboardProperties {
   report: Report | undefined;
   /** Its file in `grafana/dashboards`. */
   name: 'overview' | 'queue' | 'ingestion' | 'answers';
-  children: ComponentChildren;
+  label: string;
+  /** What it is about, for those who don't see where it stands. */
+  of?: string;
 }
 
 /** To the dashboard of Grafana that shows more of it, if the settings say where that is. */
-function Dashboard({ report, name, children }: DashboardProperties) {
+function Dashboard({ report, name, label, of }: DashboardProperties) {
   if (!report?.grafana) return null;
   const url = `${report.grafana.replace(/\/$/, '')}/d/lectern-${name}`;
   return (
     <a class="button" href={url} target="_blank" rel="noopener noreferrer">
       <Icon name="link" />
-      {children}
+      {label}
+      {of && <span class="unseen">: {of}</span>}
     </a>
   );
 }
@@ -129,9 +129,7 @@ function Queues({ report }: { report: Report }) {
     <section class="panel">
       <header>
         <h2>{texts.queues}</h2>
-        <Dashboard report={report} name="queue">
-          {texts.dashboard}
-        </Dashboard>
+        <Dashboard report={report} name="queue" label={texts.dashboard} of={texts.queues} />
       </header>
       <div class="scrolls" tabIndex={0}>
         <table>
@@ -180,9 +178,7 @@ function Running({ report }: { report: Report }) {
     <section class="panel">
       <header>
         <h2>{texts.now}</h2>
-        <Dashboard report={report} name="ingestion">
-          {texts.dashboard}
-        </Dashboard>
+        <Dashboard report={report} name="ingestion" label={texts.dashboard} of={texts.now} />
       </header>
       {!running.length && <p class="fine">{texts.nothingRuns}</p>}
       {busy.map((name) => {
@@ -203,16 +199,17 @@ function Running({ report }: { report: Report }) {
 }
 
 function line(job: RunningJob) {
-  const { operations: texts, documents } = t.value;
-  const stage = job.stage && (documents.stages[job.stage] ?? job.stage);
+  const { operations: texts, documents, chat } = t.value;
+  const stage = job.stage && (documents.stages[job.stage] ?? chat.stages[job.stage] ?? job.stage);
   const progress = job.total && `${number(job.done ?? 0)} / ${number(job.total)}`;
   return (
     <li key={job.id}>
       <span class="mark">{texts.kinds[job.kind] ?? job.kind}</span>
       {job.document_name && <Name>{job.document_name}</Name>}
       <span class="fine">{[stage, progress].filter(Boolean).join(' · ')}</span>
-      <span class="grow" />
-      <span class="fine">{job.started_at && duration((Date.now() - new Date(job.started_at).getTime()) / 1000)}</span>
+      <span class="fine at-end">
+        {job.started_at && duration((Date.now() - new Date(job.started_at).getTime()) / 1000)}
+      </span>
     </li>
   );
 }
@@ -229,9 +226,7 @@ function Answers({ report }: { report: Report }) {
     <section class="panel">
       <header>
         <h2>{texts.answers}</h2>
-        <Dashboard report={report} name="answers">
-          {texts.dashboard}
-        </Dashboard>
+        <Dashboard report={report} name="answers" label={texts.dashboard} of={texts.answers} />
       </header>
       {!all && <p class="fine">{texts.noAnswers}</p>}
       {all > 0 && (

@@ -205,6 +205,7 @@ export const en = {
     version: (n: number) => `Version ${n}`,
     versionHint: (searched: number, wanted: number) =>
       `Searches still see version ${searched} until version ${wanted} is read.`,
+    versionSearched: (n: number) => `Searches see version ${n}`,
     versionKept: (searched: number, wanted: number) =>
       `Searches still see version ${searched}: version ${wanted} was not read.`,
     stages: {
@@ -356,6 +357,13 @@ export const en = {
     keyCollectionsWidget: 'Collections that everybody may ask about through it',
     keyNoCollection: 'Tick at least one collection: a widget’s key opens only those that it names.',
     keyExpiry: 'Last day on which it works (optional)',
+    keyLimits: 'Limits of its own (optional)',
+    limits: {
+      asks_per_minute: 'Questions a minute',
+      requests_per_minute: 'Other requests a minute',
+      uploads_per_minute: 'Uploads a minute',
+      streams_max: 'Open streams',
+    },
     keyMake: 'Create',
     keyOnce: 'Copy this key now: it is not shown again.',
     keyCopy: 'Copy the key',

@@ -271,6 +271,7 @@ export const es: Texts = {
     passages: (n) => count(n, 'pasaje'),
     version: (n) => `Versión ${n}`,
     versionHint: (searched, wanted) => `Las búsquedas ven la versión ${searched} hasta que se lea la ${wanted}.`,
+    versionSearched: (n) => `Se busca en la versión ${n}`,
     versionKept: (searched, wanted) => `Las búsquedas siguen viendo la versión ${searched}: la ${wanted} no se leyó.`,
     stages: {
       queued: 'En espera',
@@ -423,6 +424,13 @@ export const es: Texts = {
     keyCollectionsWidget: 'Colecciones sobre las que todos pueden preguntar con ella',
     keyNoCollection: 'Marque al menos una colección: la clave de un widget solo abre las que nombra.',
     keyExpiry: 'Último día en que funciona (opcional)',
+    keyLimits: 'Límites propios (opcional)',
+    limits: {
+      asks_per_minute: 'Preguntas por minuto',
+      requests_per_minute: 'Otras peticiones por minuto',
+      uploads_per_minute: 'Subidas por minuto',
+      streams_max: 'Transmisiones abiertas',
+    },
     keyMake: 'Crear',
     keyOnce: 'Copie la clave ahora: no se vuelve a mostrar.',
     keyCopy: 'Copiar la clave',
