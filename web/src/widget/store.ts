@@ -73,7 +73,9 @@ export class Store {
       change(turn, { id, state: 'queued', stage: 'queued' });
       await listen(this.client, turn, signal);
     } catch (problem) {
-      if (!signal.aborted) change(turn, { state: 'failed', problem });
+      if (signal.aborted) return;
+      change(turn, { state: 'failed', problem });
+      if (problem instanceof Problem && problem.status === 0) hint(this.client.base);
     }
   }
 
@@ -128,6 +130,12 @@ export class Store {
     this.conversation = conversation;
     remember(this.kept, conversation);
   }
+}
+
+/** Browsers don't tell a script whether a server is away or doesn't know the site; whoever embeds it should look into both. */
+function hint(api: string): void {
+  // biome-ignore lint/suspicious/noConsole: it is for whoever embeds the widget, and readers of the site can't help it
+  console.warn(`Lectern: ${api} can't be asked. If it runs, ${location.origin} is not among the web sites of the key.`);
 }
 
 /** Sites may forbid storage, or readers: then nothing is remembered. */
