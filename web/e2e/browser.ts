@@ -89,6 +89,48 @@ export async function ready(place: Place, collection: string, name: string): Pro
   }
 }
 
+/** The words of the page of a PDF that lie under marks, and those that don't. */
+export async function underMarks(page: Page): Promise<{ marked: string; others: string }> {
+  await page.locator('.page[data-drawn=true] .marks mark').first().waitFor();
+  return page.evaluate(() => {
+    const marks = [...document.querySelectorAll('.marks mark')].map((mark) => mark.getBoundingClientRect());
+    const spans = [...document.querySelectorAll('.textLayer span')].filter((span) => span.textContent?.trim());
+    const isMarked = (span: Element) => {
+      const { left, top, right, bottom } = span.getBoundingClientRect();
+      const [x, y] = [(left + right) / 2, (top + bottom) / 2];
+      return marks.some((mark) => mark.left <= x && x <= mark.right && mark.top <= y && y <= mark.bottom);
+    };
+    const text = (wanted: boolean) =>
+      spans
+        .filter((span) => isMarked(span) === wanted)
+        .map((span) => span.textContent)
+        .join(' ');
+    return { marked: text(true), others: text(false) };
+  });
+}
+
+/** Collects what is said of the documents while they are read: a stage may be gone before one looks. */
+export async function noteStages(page: Page): Promise<() => Promise<string[]>> {
+  await page.evaluate(() => {
+    const seen = new Set<string>();
+    (window as unknown as { stages: Set<string> }).stages = seen;
+    const note = () => {
+      for (const cell of document.querySelectorAll('.cell-state .words')) seen.add(cell.textContent ?? '');
+    };
+    new MutationObserver(note).observe(document.body, { subtree: true, childList: true, characterData: true });
+  });
+  return () => page.evaluate(() => [...(window as unknown as { stages: Set<string> }).stages]);
+}
+
+/** Files and folders of this machine, dragged over the page and let go, as a hand would. */
+export async function drag(page: Page, ...files: string[]): Promise<{ drop: () => Promise<void> }> {
+  const session = await page.context().newCDPSession(page);
+  const at = { x: 500, y: 400, data: { items: [], files, dragOperationsMask: 1 } };
+  await session.send('Input.dispatchDragEvent', { type: 'dragEnter', ...at });
+  await session.send('Input.dispatchDragEvent', { type: 'dragOver', ...at });
+  return { drop: async () => void (await session.send('Input.dispatchDragEvent', { type: 'drop', ...at })) };
+}
+
 export async function ask(page: Page, question: string): Promise<void> {
   await page.fill('#question', question);
   await page.press('#question', 'Enter');

@@ -1,7 +1,18 @@
 /** Asking, on the running product. */
 
 import { beforeAll, expect, test } from 'vitest';
-import { api, ask, expectNoComplaints, extracting, freshCollection, generating, newPage, ready } from './browser';
+import {
+  api,
+  ask,
+  expectNoComplaints,
+  extracting,
+  file,
+  freshCollection,
+  generating,
+  newPage,
+  ready,
+  underMarks,
+} from './browser';
 import { WORDS } from './generator';
 import { wireTo } from './proxy';
 
@@ -33,22 +44,7 @@ test('a citation opens the page of the PDF with the marks over the words of the 
   await page.goto(extracting().url);
   await ask(page, 'How much is the daily allowance abroad?');
   await page.locator('.turn .cite').first().click();
-  await page.locator('.page[data-drawn=true] .marks mark').first().waitFor();
-  const { marked, others } = await page.evaluate(() => {
-    const marks = [...document.querySelectorAll('.marks mark')].map((mark) => mark.getBoundingClientRect());
-    const spans = [...document.querySelectorAll('.textLayer span')].filter((span) => span.textContent?.trim());
-    const isMarked = (span: Element) => {
-      const { left, top, right, bottom } = span.getBoundingClientRect();
-      const [x, y] = [(left + right) / 2, (top + bottom) / 2];
-      return marks.some((mark) => mark.left <= x && x <= mark.right && mark.top <= y && y <= mark.bottom);
-    };
-    const text = (wanted: boolean) =>
-      spans
-        .filter((span) => isMarked(span) === wanted)
-        .map((span) => span.textContent)
-        .join(' ');
-    return { marked: text(true), others: text(false) };
-  });
+  const { marked, others } = await underMarks(page);
   expect(marked).toContain('47 euros abroad');
   expect(marked).not.toContain('Electric cars');
   expect(others).toContain('Electric cars');
@@ -214,11 +210,78 @@ test('an answer that is stopped stays as far as it was, and can be asked again',
   expect(text).not.toContain('word60');
   await page.getByRole('button', { name: 'Ask again' }).click();
   await page.locator('.turn[data-state=answered]').waitFor();
+  await page.reload();
+  await page.getByText('Stopped.').waitFor();
+  await expect.poll(() => page.locator('.answer').innerText()).toContain('word5');
   expectNoComplaints();
 });
+  const states = () =>
+    page.locator('.turn').evaluateAll((turns) => turns.map((turn) => turn.getAttribute('data-state')));
+  expect(await states()).toEqual(['cancelled', 'answered']);
+  await page.reload();
+  await page.locator('.turn[data-state=answered]').waitFor();
+  expect(await states()).toEqual(['cancelled', 'answered']);
 
 test('markup, scripts, pictures and links in an answer are text and do nothing', async () => {
   const page = await newPage({ collection: generated });
+test('a double click on the button that sends does not stop the answer', async () => {
+  const page = await newPage({ collection: generated });
+  await page.goto(generating().url);
+  await page.fill('#question', 'How much is the daily allowance abroad?');
+  await page.getByRole('button', { name: 'Ask', exact: true }).dblclick();
+  await page.locator('.turn[data-state=answered]').waitFor();
+  expectNoComplaints();
+});
+
+test('of a PDF that was replaced nothing is marked, and the passage is shown as it was read', async () => {
+  const collection = await freshCollection(extracting());
+  const id = await ready(extracting(), collection, 'handbook.pdf');
+  const page = await newPage({ collection });
+  await page.goto(extracting().url);
+  await ask(page, 'How much is the daily allowance abroad?');
+  await page.locator('.turn .cite').first().waitFor();
+  await page.goto(`${extracting().url}/#/documents`);
+  await page.locator('.row input[type=file]').setInputFiles(file('report.pdf'));
+  await page.getByText('Version 2').waitFor();
+  await page.goBack();
+  await page.locator('.turn .cite').first().click();
+  await page.getByText('The document has changed since.').waitFor();
+  expect(await page.locator('.viewer .passage').innerText()).toContain('47 euros abroad');
+  await page.locator('.page[data-drawn=true]').waitFor();
+  expect(await page.locator('.marks mark').count()).toBe(0);
+  expect((await api<{ version: number }>(extracting(), 'GET', `/documents/${id}`)).version).toBe(2);
+  expectNoComplaints();
+});
+
+test('what is to be known of an answer says what it means to fingers and keys', async () => {
+  const page = await newPage({ collection: extracted });
+  await page.goto(extracting().url);
+  await ask(page, 'How much is the daily allowance abroad?');
+  const mark = page.getByRole('button', { name: /supported$/ });
+  await mark.focus();
+  await page.keyboard.press('Enter');
+  await page.getByText(/^Confidence \d+ %/).waitFor();
+  await page.keyboard.press('Enter');
+  await expect.poll(() => page.getByText(/^Confidence \d+ %/).count()).toBe(0);
+  expectNoComplaints();
+});
+
+test('a sample that is refused says why, and can be tried again', async () => {
+  const page = await newPage({ collection: await freshCollection(extracting()) });
+  await page.goto(extracting().url);
+  let refusals = 1;
+  await page.route('**/api/v1/documents', (route) => {
+    if (route.request().method() !== 'POST' || refusals-- <= 0) return route.continue();
+    const body = JSON.stringify({ status: 413, code: 'too_large', title: 'Too large', detail: 'It is too large.' });
+    return route.fulfill({ status: 413, headers: { 'Content-Type': 'application/problem+json' }, body });
+  });
+  await page.getByRole('button', { name: 'Try it with a sample' }).click();
+  await page.getByText('It is too large.').waitFor();
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByRole('button', { name: 'How long may books be borrowed?' }).waitFor();
+  expectNoComplaints(/413/);
+});
+
   const asked: string[] = [];
   page.on('request', (request) => asked.push(request.url()));
   await page.goto(generating().url);

@@ -1,8 +1,21 @@
 /** Documents, on the running product. */
 
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Client } from 'pg';
 import { expect, test } from 'vitest';
-import { api, expectNoComplaints, extracting, file, freshCollection, newPage, ready } from './browser';
+import {
+  api,
+  drag,
+  expectNoComplaints,
+  extracting,
+  file,
+  freshCollection,
+  newPage,
+  noteStages,
+  ready,
+} from './browser';
 
 test('many files at once are read before one’s eyes, and what fails says why and what to do', async () => {
   const page = await newPage({ collection: await freshCollection(extracting()) });
@@ -34,6 +47,14 @@ test('a document is searched for, opened, replaced and deleted', async () => {
   await page.locator('.row input[type=file]').setInputFiles(file('report.pdf'));
   await page.getByText('Version 2').waitFor();
   await page.getByRole('button', { name: 'Actions for handbook.pdf' }).click();
+  // Nothing of the menu is cut off or covered.
+  const hidden = await page.getByRole('menuitem').evaluateAll((items) =>
+    items.filter((item) => {
+      const { left, top, width, height } = item.getBoundingClientRect();
+      return !item.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+    }),
+  );
+  expect(hidden).toEqual([]);
   await page.keyboard.press('ArrowUp');
   await page.keyboard.press('Enter');
   await page.locator('dialog').getByRole('button', { name: 'Delete' }).click();
@@ -44,6 +65,91 @@ test('a document is searched for, opened, replaced and deleted', async () => {
     `/documents?collection=${collection}`,
   );
   expect(documents.map(({ name }) => name)).toEqual(['guide.md']);
+  expectNoComplaints();
+});
+
+test('a folder is dropped anywhere, and what is in it is read under its path', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'lectern-drop-'));
+  mkdirSync(join(root, 'books/old'), { recursive: true });
+  cpSync(file('guide.md'), join(root, 'books/guide.md'));
+  cpSync(file('minutes.txt'), join(root, 'books/old/minutes.txt'));
+  writeFileSync(join(root, 'books/.hidden'), 'nobody means it');
+  const page = await newPage({ collection: await freshCollection(extracting()) });
+  await page.goto(extracting().url);
+  await page.locator('#question').waitFor();
+  const { drop } = await drag(page, join(root, 'books'), file('handbook.pdf'));
+  await page.getByText('Drop files or folders to add them').waitFor();
+  await drop();
+  await expect.poll(() => page.locator('.row.is-ready').count()).toBe(3);
+  const names = await page.locator('.row .title').allInnerTexts();
+  expect(names.sort()).toEqual(['books/guide.md', 'books/old/minutes.txt', 'handbook.pdf']);
+  expect(await page.locator('.drop-target').count()).toBe(0);
+  rmSync(root, { recursive: true });
+  expectNoComplaints();
+});
+
+test('an upload says how far it is, and can be stopped', async () => {
+  const page = await newPage({ collection: await freshCollection(extracting()) });
+  await page.goto(`${extracting().url}/#/documents`);
+  await page.getByText('No documents yet').waitFor();
+  const session = await page.context().newCDPSession(page);
+  const slow = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 200_000 };
+  await session.send('Network.emulateNetworkConditions', slow);
+  const text = { name: 'long.txt', mimeType: 'text/plain', buffer: Buffer.alloc(3_000_000, 'All is well. ') };
+  await page.setInputFiles('#choose-files', [text]);
+  const panel = page.getByRole('region', { name: 'Uploads' });
+  await panel.getByText(/^\d+ % · 3 MB$/).waitFor();
+  const share = () => panel.locator('progress').evaluate((bar) => (bar as HTMLProgressElement).position);
+  await expect.poll(share).toBeGreaterThan(0.05);
+  await panel.getByRole('button', { name: 'Stop uploading long.txt' }).click();
+  await panel.waitFor({ state: 'detached' });
+  await page.getByText('No documents yet').waitFor();
+  expectNoComplaints();
+});
+
+test('pages count up while a document is read, what waits says how many come before it, and both can be cancelled', async () => {
+  const collection = await freshCollection(extracting());
+  const printer = await newPage();
+  const sentence =
+    'The pump of the northern station is looked after by the second shift, which writes down what it finds. ';
+  await printer.setContent(
+    Array.from(
+      { length: 400 },
+      (_, page) => `<p style="break-after: page">Page ${page}. ${sentence.repeat(12)}</p>`,
+    ).join(''),
+  );
+  const buffer = await printer.pdf();
+  await printer.close();
+  const page = await newPage({ collection });
+  await page.goto(`${extracting().url}/#/documents`);
+  await page.getByText('No documents yet').waitFor();
+  const stages = await noteStages(page);
+  const files = Array.from({ length: 6 }, (_, index) => ({
+    name: `log-${index}.pdf`,
+    mimeType: 'application/pdf',
+    // Files that are the same are taken once.
+    buffer: Buffer.concat([buffer, Buffer.from(`\n% ${index}\n`)]),
+  }));
+  await page.setInputFiles('#choose-files', files);
+  const said = async (pattern: RegExp) => (await stages()).filter((words) => pattern.test(words));
+  await expect.poll(() => said(/^Waiting · \d+ ahead/)).not.toEqual([]);
+  await expect.poll(() => said(/\d+ of 400|of [\d,]+ passages/)).not.toEqual([]);
+  await expect.poll(() => said(/about .+ left/)).not.toEqual([]);
+  for (const which of ['queued', 'processing']) {
+    const row = page.locator(`.row.is-${which}`).first();
+    const name = await row.locator('.title').innerText();
+    await row.getByRole('button', { name: /^Actions/ }).click();
+    await page.getByRole('menuitem', { name: 'Cancel' }).click();
+    await page.locator('.row.is-cancelled').filter({ hasText: name }).waitFor();
+  }
+  await page.close();
+  const { documents } = await api<{ documents: { id: string }[] }>(
+    extracting(),
+    'GET',
+    `/documents?collection=${collection}`,
+  );
+  // Else those that were not cancelled would keep the worker from the tests that follow.
+  for (const { id } of documents) await api(extracting(), 'DELETE', `/documents/${id}`);
   expectNoComplaints();
 });
 

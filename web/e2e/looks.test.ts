@@ -12,6 +12,7 @@ import {
   extracting,
   file,
   freshCollection,
+  generating,
   newPage,
   ready,
   SCREENS,
@@ -36,6 +37,13 @@ beforeAll(async () => {
 const TEXTS: [string, string, string][] = [
   ['letter', 'How wide are the cracks of the third pillar?', 'Bridge inspection 2024'],
   ['sheet', 'Who keeps the keys to the generator?', 'Budget of the festival'],
+];
+
+// A name of the picture, and the button that opens it.
+const DIALOGS: [string, string][] = [
+  ['dialog-key', 'Create a key'],
+  ['dialog-faq', 'Add a FAQ'],
+  ['dialog-confirmation', 'Delete'],
 ];
 
 for (const [screen, wanted] of SCREENS) {
@@ -70,7 +78,8 @@ for (const [screen, wanted] of SCREENS) {
       await page.getByRole('button', { name: 'Close the source' }).click();
     }
     await ask(page, 'Who won the football world cup of 1998?');
-    await page.getByText('Not in your documents').waitFor();
+    await page.locator('.turn[data-state=answered]').filter({ hasText: 'football' }).waitFor();
+    await page.getByText('Not in your documents').last().waitFor();
     await look(page, 'abstained');
     await page.goto(`${extracting().url}/#/documents`);
     await page.setInputFiles('#choose-files', ['locked.pdf', 'no-text.pdf'].map(file));
@@ -80,9 +89,59 @@ for (const [screen, wanted] of SCREENS) {
     await page.locator('.with-spark').first().waitFor();
     await page.getByText('Who drives?').waitFor();
     await look(page, 'operations');
+    const dialog = page.locator('dialog');
+    for (const [name, button] of DIALOGS) {
+      await page.getByRole('button', { name: button, exact: true }).first().click();
+      await dialog.waitFor();
+      await look(page, name);
+      await page.keyboard.press('Escape');
+      await dialog.waitFor({ state: 'detached' });
+    }
     expectNoComplaints();
   });
 }
+
+test('on a phone the drawer takes the focus, keeps it, and gives it back', async () => {
+  const page = await newPage({
+    collection: full,
+    viewport: { width: 390, height: 844 },
+    hasTouch: true,
+    isMobile: true,
+  });
+  await page.goto(extracting().url);
+  const opener = page.getByRole('button', { name: 'Menu' });
+  const isIn = () => page.evaluate(() => document.activeElement?.closest('nav') !== null);
+  await opener.click();
+  await expect.poll(isIn).toBe(true);
+  await page.screenshot({ path: `${shots}/drawer.png`, animations: 'disabled' });
+  await expectAccessible(page);
+  await page.keyboard.press('Escape');
+  await page.locator('nav.is-open').waitFor({ state: 'detached' });
+  await expect.poll(() => opener.evaluate((element) => element === document.activeElement)).toBe(true);
+  await opener.click();
+  await page.getByRole('link', { name: 'Documents' }).click();
+  await page.getByRole('heading', { name: 'Documents' }).waitFor();
+  await expect.poll(() => page.evaluate(() => document.activeElement?.id)).toBe('content');
+  expect(await page.title()).toBe('Documents · Lectern');
+  expectNoComplaints();
+});
+
+test('nothing moves for those who want less motion', async () => {
+  const collection = await freshCollection(generating());
+  await ready(generating(), collection, 'handbook.pdf');
+  const page = await newPage({ collection, reducedMotion: 'reduce' });
+  await page.goto(generating().url);
+  const moving = () => page.evaluate(() => document.getAnimations().filter(({ playState }) => playState === 'running'));
+  await ask(page, 'How much is the daily allowance abroad?');
+  await page.getByText('word5 ').waitFor();
+  expect(await page.locator('.dots').count()).toBe(1);
+  expect(await moving()).toEqual([]);
+  await page.locator('.turn[data-state=answered]').waitFor();
+  await page.locator('.turn .cite').first().click();
+  await page.locator('.page[data-drawn=true] .marks mark').first().waitFor();
+  expect(await moving()).toEqual([]);
+  expectNoComplaints();
+});
 
 test('the page speaks Spanish to those who do', async () => {
   const page = await newPage({ collection: full, locale: 'es-ES' });
