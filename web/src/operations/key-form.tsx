@@ -104,7 +104,7 @@ export function KeyForm({ onClose }: { onClose: () => void }) {
           </label>
         )}
         {/* By its kind: what is ticked for one isn't meant for the other. */}
-        <fieldset class="checks is-long" key={kind}>
+        <fieldset class="checks is-long" key={kind} onChange={() => setLacksCollection(false)}>
           <legend>{kind === 'widget' ? texts.keyCollectionsWidget : texts.keyCollections}</legend>
           {collections.value.map(({ name }) => (
             <label key={name}>
