@@ -2,13 +2,15 @@
 """Runs the production stack with Docker and uses it through nginx with TLS; production.sh starts this.
 
 Checks: sizes of images, times from start to ready, what containers may do and which ports are open, limits that add up;
-uploads and questions, four workers that share the work, one of them killed, nothing lost; memory idle and under load.
-Ends with a table of the figures. Everything has a name of its own, and is removed at the end but with --keep.
+uploads and questions, four workers that share the work, one of them killed, nothing lost; memory idle and under load;
+a new version that takes over under load without a lost request or a cut stream; a backup, its verification, a restore in the
+place of what is there, and one after everything was destroyed. Ends with a table of the figures. Everything has a name of its own, and is removed at the end but with --keep.
 """
 
 import concurrent.futures
 import contextlib
 import http.client
+import http.server
 import json
 import os
 import pathlib
@@ -28,6 +30,7 @@ from datetime import datetime
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VERSION = "test"
+NEXT = "test-next"
 PROJECT = "lectern-test"
 DOMAIN = "lectern.test"
 DEADLINE_S = 300
@@ -50,7 +53,9 @@ def main():
         if "--keep" not in sys.argv:
             stack.callback(server.compose, "down", "--volumes", "--timeout", "10")
         failed = []
-        for test in (sizes, limits, start, containers, ports, ready_in_time, ask, idle, scale_and_kill, monitoring, deploy_beside):
+        tests = (sizes, limits, start, containers, ports, ready_in_time, ask, idle, scale_and_kill, monitoring, back_up, deploy_beside,
+                 restore_in_place, deploy_in_place, destroy_and_restore)  # fmt: skip
+        for test in tests:
             begin = time.monotonic()
             try:
                 test(server)
@@ -60,17 +65,18 @@ def main():
                 print(f"FAILED  {test.__name__.replace('_', ' ')}: {error!r}", flush=True)
                 if test is start:
                     print(server.compose("logs", "--tail", "20"))
+                    failed += tests[tests.index(test) + 1 :]
                     break
         server.report()
-        print(f"{11 - len(failed)} passed, {len(failed)} failed")
+        print(f"{len(tests) - len(failed)} passed, {len(failed)} failed")
         sys.exit(1 if failed else 0)
 
 
-def run(*command, check=True, **more):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **more)
+def run(*command, check=True, stderr_too=False, **more):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, stdin=subprocess.DEVNULL, **more)
     if check and done.returncode != 0:
-        raise AssertionError(f"{' '.join(map(str, command))}: {done.stderr[-2000:]}")
-    return done.stdout
+        raise AssertionError(f"{' '.join(map(str, command))}: {done.stdout[-500:]} {done.stderr[-2000:]}")
+    return done.stdout + (done.stderr if stderr_too else "")
 
 
 class Server:
@@ -83,6 +89,7 @@ class Server:
         self.key = None
         self.https_port, self.http_port, self.prometheus_port = (free_port() for _ in range(3))
         files = os.sysconf("SC_OPEN_MAX")
+        self.alerts, self.alerts_port = listen_to_alerts()
         self.settings = folder / "production.env"
         self.settings.write_text(
             f"LECTERN_DOMAIN={DOMAIN}\nPOSTGRES_PASSWORD={secrets.token_hex(16)}\nREDIS_PASSWORD={secrets.token_hex(16)}\n"
@@ -91,7 +98,21 @@ class Server:
             f"LECTERN_PROMETHEUS_PORT={self.prometheus_port}\nLECTERN_GRAFANA_PORT={free_port()}\n"
             # Another stack may run here, and not every machine lets a container have more than itself.
             f"LECTERN_SUBNET=172.31.208.0/24\nLECTERN_OPEN_FILES_MAX={min(files, 65536)}\n"
+            f"LECTERN_BACKUP_KEY_FILE={folder}/backup.key\nLECTERN_BACKUP_FOLDER={folder}/backups\n"
+            f"LECTERN_METRICS_FOLDER={folder}/metrics\nLECTERN_MAINTENANCE_SCHEDULE=* * * * *\n"
+            # This machine, as containers see it.
+            f"LECTERN_ALERT_WEBHOOK=http://172.31.208.1:{self.alerts_port}/\n"
+            # All of the load comes from one address.
+            "LECTERN_EDGE_REQUESTS_PER_SECOND=10000\nLECTERN_EDGE_BURST=10000\n"
         )
+        (folder / "backup.key").write_text(secrets.token_hex(32))
+        for name in ("backups", "metrics"):
+            (folder / name).mkdir()
+        # What Debian doesn't have is no part of the stack.
+        lacking = STAND_INS_LACK if os.environ.get("LECTERN_TEST_STAND_INS") else set()
+        (folder / "test.yml").write_text(json.dumps({"services": {name: {"profiles": ["never"]} for name in lacking}}))
+        self.files = [ROOT / "deploy/compose.prod.yml", ROOT / "deploy/compose.backup.yml", folder / "test.yml"]
+        self.version = VERSION
         (folder / "acme").mkdir()
         (folder / "tls").mkdir()
         self.certificate = folder / "tls/fullchain.pem"
@@ -99,12 +120,30 @@ class Server:
             "-subj", f"/CN={DOMAIN}", "-addext", f"subjectAltName=DNS:{DOMAIN},DNS:www.{DOMAIN}",
             "-keyout", folder / "tls/privkey.pem", "-out", self.certificate)  # fmt: skip
         (folder / "tls/privkey.pem").chmod(0o644)
-        lacking = STAND_INS_LACK if os.environ.get("LECTERN_TEST_STAND_INS") else set()
-        self.services = sorted(set(self.compose("config", "--services").split()) - lacking)
+        # Begun when there is something to look after.
+        self.services = sorted(set(self.compose("config", "--services").split()) - {"backup"})
 
-    def compose(self, *arguments):
-        return run("docker", "compose", "--project-name", PROJECT, "--env-file", self.settings,
-                   "--file", ROOT / "deploy/compose.prod.yml", *arguments)  # fmt: skip
+    def compose(self, *arguments, files=None):
+        files = [part for file in files or self.files for part in ("--file", file)]
+        return run("docker", "compose", "--project-name", PROJECT, "--env-file", self.settings, *files, *arguments,
+                   env={**os.environ, "LECTERN_VERSION": self.version})  # fmt: skip
+
+    def deploy(self, *arguments):
+        return run(ROOT / "deploy/deploy.sh", *arguments, stderr_too=True, env={
+            **os.environ,
+            "LECTERN_ENV_FILE": str(self.settings),
+            "LECTERN_COMPOSE_PROJECT": PROJECT,
+            "LECTERN_COMPOSE_FILES": " ".join(map(str, self.files)),
+            "LECTERN_DEPLOY_STATE": str(self.folder / "deploys"),
+            "LECTERN_DEPLOY_FREE_MIB": "100",
+            "LECTERN_DEPLOY_DRAIN_SECONDS": "120",
+        })  # fmt: skip
+
+    def backup(self, *command):
+        """A script of deploy in the service backup, and how many seconds it took."""
+        begin = time.monotonic()
+        self.compose("run", "--rm", "-T", "--no-deps", "backup", *command)
+        return time.monotonic() - begin
 
     def containers(self, service):
         return self.compose("ps", "--quiet", service).split()
@@ -116,30 +155,45 @@ class Server:
         context = ssl.create_default_context(cafile=self.certificate)
         connection = http.client.HTTPSConnection(DOMAIN, timeout=60)
         connection.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", self.https_port), 60), server_hostname=DOMAIN)
-        try:
+        with contextlib.closing(connection):
             connection.request(method, path, body, {"Authorization": f"Bearer {self.key}", **headers})
             response = connection.getresponse()
             return response.status, response.read()
-        finally:
-            connection.close()
 
     def get(self, path):
         status, body = self.request("GET", path)
         assert status == 200, (path, status, body[:300])
         return json.loads(body)
 
-    def upload(self, name, content):
+    def upload(self, name, content, seconds=0):
+        """Its id. With `seconds` it is sent in pieces that take as long."""
         boundary = uuid.uuid4().hex
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'.encode()
         kind = f"multipart/form-data; boundary={boundary}"
         body = head + content + f"\r\n--{boundary}--\r\n".encode()
+        length = {"Content-Length": str(len(body))}
+
+        def slowly():
+            piece = max(1, len(body) // 20)
+            for begin in range(0, len(body), piece):
+                time.sleep(seconds / 20)
+                yield body[begin : begin + piece]
+
         for _ in range(5):
-            status, answer = self.request("POST", "/api/v1/documents", body, **{"Content-Type": kind})
+            sent = slowly() if seconds else body
+            status, answer = self.request("POST", "/api/v1/documents", sent, **{"Content-Type": kind, **length})
             if status != 503:
                 break
             time.sleep(2)  # too much to do: as it says, and as every client should do
         assert status in (200, 202), (name, status, answer[:300])
         return json.loads(answer)["id"]
+
+    def prometheus(self, path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.prometheus_port}/api/v1/{path}", timeout=10) as response:
+            return json.load(response)["data"]
+
+    def query(self, expression):
+        return self.prometheus("query?query=" + urllib.parse.quote(expression))["result"]
 
     def ask(self, question):
         """The answer's events to their end."""
@@ -169,6 +223,24 @@ class Server:
         for service, row in sorted(self.memory.items()):
             print(f"| `{service}` | {row['limit']:.0f} | {row.get('idle', 0):.0f} | {row.get('load', 0):.0f} |")
         print(flush=True)
+
+
+def listen_to_alerts():
+    """What Alertmanager tells, and the port that it tells it to."""
+    told = []
+
+    class Listener(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("0.0.0.0", 0), Listener)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return told, server.server_port
 
 
 def mebibytes(text):
@@ -213,7 +285,8 @@ def sizes(server):
 
 
 def limits(server):
-    services = json.loads(server.compose("config", "--format", "json"))["services"]
+    # All of it, with what this machine can't have.
+    services = json.loads(server.compose("config", "--format", "json", files=server.files[:2]))["services"]
     total = 0
     for name, service in services.items():
         assert service.get("mem_limit"), f"{name} has no limit"
@@ -367,76 +440,198 @@ def text_of(number):
 def monitoring(server):
     """Everything that Prometheus should scrape answers it, and the rules are ones that it understands."""
 
-    def query(path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.prometheus_port}/api/v1/{path}", timeout=10) as response:
-            return json.load(response)["data"]
-
     def all_up():
-        up = query("query?query=" + urllib.parse.quote("count by (job) (up == 1)"))["result"]
+        up = server.query("count by (job) (up == 1)")
         return {each["metric"]["job"] for each in up} >= {"lectern-api", "lectern-worker", "postgres", "redis", "node", "prometheus"}
 
     wait(all_up, "all targets of Prometheus", 90)
-    bad = [rule for group in query("rules")["groups"] for rule in group["rules"] if rule["health"] == "err"]
+    bad = [rule for group in server.prometheus("rules")["groups"] for rule in group["rules"] if rule["health"] == "err"]
     assert not bad, bad
+    wait(lambda: server.prometheus("alertmanagers")["activeAlertmanagers"], "Prometheus to find Alertmanager", 60)
+    server.compose("exec", "-T", "alertmanager", "amtool", "--alertmanager.url=http://127.0.0.1:9093", "alert", "add", "Trial", "severity=critical")
+    wait(lambda: any("Trial" in json.dumps(each) for each in server.alerts), "somebody to be told of an alert", 60)
+
+
+def back_up(server):
+    """By the service backup: a backup, one more, and what Prometheus and its alerts see of them."""
+    server.backup("backup.sh", "init")
+    first = server.backup("backup.sh")
+    second = server.backup("backup.sh")
+    verified = server.backup("verify-backup.sh")
+    maintained = server.backup("maintenance.sh")
+    size = sum(file.stat().st_size for file in (server.folder / "backups").rglob("*") if file.is_file())
+    server.note("Backup of 49 documents by the service backup, and another one with nothing new", f"{first:.1f} s, {second:.1f} s, repository {size / MB:.1f} MB")
+    server.note("Verification: restored, compared, searched", f"{verified:.1f} s")
+    server.note("Maintenance: disks, certificate, tables, doctor, list of backups", f"{maintained:.1f} s")
+    server.compose("up", "--detach", "--no-deps", "--no-build", "backup")
+    wanted = {"lectern_backup_last_success_timestamp_seconds", "lectern_backup_verified_timestamp_seconds", "lectern_certificate_end_timestamp_seconds",
+              "lectern_maintenance_failed_steps", "lectern_index_valid", "lectern_doctor_findings"}  # fmt: skip
+    wait(lambda: wanted <= {each["metric"]["__name__"] for each in server.query('{__name__=~"lectern_(backup|certificate|maintenance|index|doctor)_.*"}')},
+         "Prometheus to see what the scripts have measured", 60)  # fmt: skip
+    failed_steps = server.query("max(lectern_maintenance_failed_steps)")[0]["value"][1]
+    assert failed_steps == "0", failed_steps
+    assert not server.query("node_textfile_scrape_error > 0")
+    by_hand = server.query("max(lectern_maintenance_last_run_timestamp_seconds)")[0]["value"][1]
+    wait(lambda: server.query("max(lectern_maintenance_last_run_timestamp_seconds)")[0]["value"][1] > by_hand, "maintenance by the clock", 120)
 
 
 def deploy_beside(server):
-    """Another version takes over while people search and read answers as they are written: no request fails, no stream is cut."""
-    script = ROOT / "deploy/deploy.sh"
-    if not script.exists():
-        server.note("Deploy of another version under load", "not tried: there is no deploy/deploy.sh")
-        return
-    other = f"{VERSION}-next"
-    for name in SIZES_MAX:
-        run("docker", "tag", f"lectern-{name}:{VERSION}", f"lectern-{name}:{other}")
-    environment = {
-        **os.environ,
-        "LECTERN_ENV_FILE": str(server.settings),
-        "LECTERN_COMPOSE_PROJECT": PROJECT,
-        "LECTERN_DEPLOY_STATE": str(server.folder / "deploys"),
-        "LECTERN_DEPLOY_FREE_MIB": "100",
-        "LECTERN_DEPLOY_DRAIN_SECONDS": "60",
-    }
+    """Another version takes over, backup first, while people do whatever takes long: no request fails, no stream is cut."""
     ended = threading.Event()
+    web = server.containers("web")
     begin = time.monotonic()
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        people = [pool.submit(search_until, server, ended), pool.submit(read_until, server, ended, 0), pool.submit(read_until, server, ended, 1)]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        people = {
+            "searches": [pool.submit(until, server, ended, search)],
+            "pages": [pool.submit(until, server, ended, read_page)],
+            "answers, streamed": [pool.submit(until, server, ended, stream_answer) for _ in range(2)],
+            "answers as JSON": [pool.submit(until, server, ended, whole_answer)],
+            "slow uploads": [pool.submit(until, server, ended, slow_upload) for _ in range(2)],
+            "documents followed from upload to ready": [pool.submit(until, server, ended, follow)],
+        }
         try:
-            run(script, "backend", "--version", other, "--blue-green", "--skip-backup", env=environment)
+            said = server.deploy("full", "--version", NEXT, "--blue-green")
         finally:
+            took = time.monotonic() - begin
             ended.set()
-        (searches, failed), *answers = (each.result() for each in people)
-    cut = [answer for _, found in answers for answer in found]
-    asked = sum(count for count, _ in answers)
-    server.note("Deploy of another version under load", f"{time.monotonic() - begin:.0f} s, {searches} searches ({len(failed)} failed), {asked} streams ({len(cut)} cut)")
-    assert not failed and not cut, (failed[:3], [answer[-300:] for answer in cut[:3]])
-    images = {server.inspect(container)["Config"]["Image"] for service in ("api", "worker") for container in server.containers(service)}
-    assert images == {f"lectern-api:{other}", f"lectern-worker:{other}"}, images
+        counts, failed = [], []
+        for kind, tasks in people.items():
+            results = [task.result() for task in tasks]
+            counts.append(f"{sum(count for count, _ in results)} {kind}")
+            failed += [(kind, each) for _, found in results for each in found]
+    server.version = NEXT
+    server.note("`deploy.sh full --blue-green` under load, backup and drain included", f"{took:.0f} s: {', '.join(counts)}; {len(failed)} lost or cut")
+    assert not failed, failed[:3]
+    assert server.containers("web") == web, "nginx was replaced"
+    images = {server.inspect(container)["Config"]["Image"] for service in ("api", "worker", "backup") for container in server.containers(service)}
+    assert images <= {f"lectern-api:{NEXT}", f"lectern-worker:{NEXT}", f"lectern-backup:{VERSION}"}, images
+    # One had been killed before, and its container had stayed.
+    assert len(server.containers("worker")) == 3, said
+    version = server.compose("exec", "-T", "web", "wget", "-q", "-O", "-", "http://127.0.0.1:8081/version")
+    assert version == NEXT, version
+    run("docker", "restart", "--time", "30", web[0])
+    wait(lambda: server.compose("exec", "-T", "web", "wget", "-q", "-O", "-", "http://127.0.0.1:8081/version") == NEXT, "the new page after a restart", 30)
+    wait(lambda: server.get("/api/v1/health"), "nginx", 30)
 
 
-def search_until(server, ended):
+def deploy_in_place(server):
+    """How long readers see the page of maintenance when a release replaces another one."""
+    ended = threading.Event()
+    answers = []
+
+    def look():
+        while not ended.is_set():
+            at = time.monotonic()
+            try:
+                answers.append((at, server.request("GET", "/api/v1/documents?limit=1")[0]))
+            except OSError:
+                answers.append((at, "refused"))
+            time.sleep(0.05)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        begin = time.monotonic()
+        server.deploy("backend", "--version", VERSION, "--skip-backup")
+        took = time.monotonic() - begin
+    finally:
+        ended.set()
+        watcher.join()
+    server.version = VERSION
+    away = [at for at, status in answers if status != 200]
+    assert {status for _, status in answers} <= {200, 503}, {status for _, status in answers}
+    server.note("`deploy.sh backend` in place: all of it, and the page of maintenance", f"{took:.1f} s, {max(away) - min(away) if away else 0:.1f} s")
+
+
+def restore_in_place(server):
+    """What is there is replaced by the last backup while monitoring goes on, and a document that came after it is gone."""
+    server.backup("backup.sh")
+    before = states(server)
+    late = server.upload("late.txt", b"This document came after the backup. " * 20)
+    wait(lambda: server.get(f"/api/v1/documents/{late}")["state"] == "ready", "the late document")
+    server.compose("stop", "api", "worker")
+    exporter = server.compose("exec", "-T", "postgres", "psql", "-h", "127.0.0.1", "-U", "lectern", "-d", "lectern", "-Atc",
+                              "select count(*) from pg_stat_activity where application_name = 'postgres_exporter'") if not stand_ins() else "1"  # fmt: skip
+    took = server.backup("restore.sh", "--replace")
+    server.compose("up", "--detach", "--no-build", "--no-recreate", "--wait", "api", "worker")
+    wait(lambda: states(server) == before, "the documents of the backup")
+    server.note("Restore in the place of what is there, monitoring at work", f"{took:.1f} s")
+    assert exporter, "the exporter wasn't connected"
+    wait(lambda: server.query("pg_up")[0]["value"][1] == "1", "the exporter to come back", 60)
+
+
+def destroy_and_restore(server):
+    """All containers and volumes go; what is left are the settings, the key and the repository of the backups."""
+    before = states(server)
+    server.backup("backup.sh")
+    server.compose("down", "--volumes", "--timeout", "10")
+    begin = time.monotonic()
+    server.compose("up", "--detach", "--no-build", "--wait", "postgres", "redis")
+    took = server.backup("restore.sh")
+    server.compose("up", "--detach", "--no-build", "--wait", *server.services)
+    # The key is one of the restored database's.
+    wait(lambda: states(server) == before, "the documents of the backup")
+    answer = server.ask("How much is the daily allowance abroad?")
+    assert "event: done" in answer and '"cited":[1]' in answer, answer[-500:]
+    file = server.get("/api/v1/documents?limit=1")["documents"][0]["id"]
+    assert server.request("GET", f"/api/v1/documents/{file}/file")[0] == 200
+    server.note("From nothing but the repository to the first answer, restore and start of the stack", f"{time.monotonic() - begin:.1f} s, of that restore.sh {took:.1f} s")
+    findings = server.compose("run", "--rm", "-T", "--no-deps", "worker", "doctor")
+    assert "nothing found" in findings, findings
+
+
+def stand_ins():
+    return bool(os.environ.get("LECTERN_TEST_STAND_INS"))
+
+
+def until(server, ended, act):
+    """How often it was done, and what went wrong."""
     count, failed = 0, []
     while not ended.is_set():
-        body = json.dumps({"question": f"code of the valve of station {count % 48}", "passages": 1})
         try:
-            status, answer = server.request("POST", "/api/v1/search", body, **{"Content-Type": "application/json"})
-            if status != 200:
-                failed.append((status, answer[:200]))
-        except OSError as error:
-            failed.append(repr(error))
+            problem = act(server, count)
+        except (OSError, http.client.HTTPException, AssertionError) as error:
+            problem = repr(error)
+        if problem:
+            failed.append(problem)
         count += 1
         time.sleep(0.05)
     return count, failed
 
 
-def read_until(server, ended, number):
-    count, cut = 0, []
-    while not ended.is_set():
-        answer = server.ask(f"Which code has the valve of station {count % 48}, part {number}?")
-        if "event: done" not in answer:
-            cut.append(answer)
-        count += 1
-    return count, cut
+def search(server, number):
+    body = json.dumps({"question": f"code of the valve of station {number % 48}", "passages": 1})
+    status, answer = server.request("POST", "/api/v1/search", body, **{"Content-Type": "application/json"})
+    return status != 200 and (status, answer[:200])
+
+
+def read_page(server, number):
+    status, page = server.request("GET", "/reference" if number % 2 else "/")
+    return (status != 200 or b"<title>" not in page) and (status, page[:200])
+
+
+def stream_answer(server, number):
+    answer = server.ask(f"Which code has the valve of station {number % 48}, part {number % 30}?")
+    return "event: done" not in answer and answer[-300:]
+
+
+def whole_answer(server, number):
+    question = {"role": "user", "content": f"Which code has the valve of station {number % 48}, part {number % 30}?"}
+    body = json.dumps({"model": "lectern", "messages": [question]})
+    status, answer = server.request("POST", "/v1/chat/completions", body, **{"Content-Type": "application/json"})
+    return (status != 200 or b'"stop"' not in answer) and (status, answer[:200])
+
+
+def slow_upload(server, number):
+    """Longer than an API that ends waits for its requests."""
+    server.upload(f"slow-{uuid.uuid4().hex}.txt", f"Slow {uuid.uuid4().hex}. {'turbine flange ' * 300}".encode(), seconds=25)
+
+
+def follow(server, number):
+    name, text = text_of(1000 + number)
+    document = server.upload(f"{uuid.uuid4().hex}-{name}", text + uuid.uuid4().hex.encode())
+    status, events = server.request("GET", f"/api/v1/documents/{document}/events", None, Accept="text/event-stream")
+    return (status != 200 or b"event: done" not in events) and (status, events[-300:])
 
 
 if __name__ == "__main__":
