@@ -193,7 +193,7 @@ test-nginx: services models web ## run Lectern behind a real nginx, which is fet
 	deploy/test/nginx.py
 
 .PHONY: test-deploy
-test-deploy: services ## build the images and run the production stack: upload, ask, scale, kill (tens of minutes; see deploy/test/engine.sh)
+test-deploy: services ## build the images, run the production stack, scale, deploy over it, destroy and restore it (tens of minutes; see deploy/test/engine.sh)
 	@deploy/test/production.sh
 
 .PHONY: test-dashboards
