@@ -2,7 +2,7 @@
 # Backs Lectern up: the database and the uploaded files, into a restic repository and, if wanted, a second one elsewhere.
 #
 #   deploy/backup.sh           make a backup, check it, copy it offsite, drop what is too old
-#   deploy/backup.sh init      make the repositories
+#   deploy/backup.sh init      make the repositories that aren't there yet
 #   deploy/backup.sh list      the snapshots
 #
 # restic keeps it: encrypted, with a checksum for each piece, each piece once, pruned by days, weeks and months, in a folder
@@ -49,12 +49,15 @@ each_copy() {
 
 make_repositories() {
   use_copy main
-  restic init --repository-version 2 # which compresses
+  there_is_one || restic init --repository-version 2 # which compresses
   [ -n "${LECTERN_BACKUP_OFFSITE:-}" ] || return 0
   use_copy offsite
   # Cut as the first one is, so that copies are found again piece by piece.
-  restic init --repository-version 2 --copy-chunker-params --from-repo "$LECTERN_BACKUP_REPOSITORY" --from-password-file "$LECTERN_BACKUP_PASSWORD_FILE"
+  there_is_one || restic init --repository-version 2 --copy-chunker-params --from-repo "$LECTERN_BACKUP_REPOSITORY" --from-password-file "$LECTERN_BACKUP_PASSWORD_FILE"
 }
+
+# With its key, that is: what can't be opened is for restic to say.
+there_is_one() { restic cat config >/dev/null 2>&1 && say "copy $copy: $RESTIC_REPOSITORY is there already"; }
 
 list_snapshots() {
   say "copy $copy: $RESTIC_REPOSITORY"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Puts moto's S3 server into .dev/s3: tests of backups talk to it. It speaks S3's protocol over HTTP to any client, keeps
-# buckets in memory, and checks no signatures.
+# buckets in memory, and checks signatures and what a key may do once s3-keys.py has made keys.
 #
 #   deploy/dev/s3.sh
 set -euo pipefail

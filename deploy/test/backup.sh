@@ -122,7 +122,13 @@ what_is_there_is_replaced_only_when_asked_and_unused_and_kept_under_another_name
   run restore.sh --replace --dry-run
   rows "update documents set name = 'changed after the backup'"
   mv "$scratch/blobs" "$scratch/blobs.lost"
+  # Monitoring goes on: its exporter is connected all the time.
+  PGAPPNAME=postgres_exporter psql -XqAtd "$server/$database" -c 'select pg_sleep(600)' >"$scratch/exporter" 2>&1 &
+  eventually 20 exporter_is_connected
   run restore.sh --replace
+  grep -q 'terminating connection' "$scratch/exporter"
+  # And is let in again, whichever of the two it asks for.
+  for each in "$database" "$(kept_database)"; do equal "$(PGAPPNAME=postgres_exporter psql -XqAtd "$server/$each" -c 'select 1')" 1; done
   content "$database" | diff "$scratch/content.before" -
   diff -r "$scratch/blobs" "$scratch/blobs.lost"
   equal "$(psql -XAtd "$server/$(kept_database)" -c "select distinct name from documents")" 'changed after the backup'
@@ -207,7 +213,9 @@ refuse_line() { ! grep "$1" "$scratch/kept"; }
 
 the_offsite_copy_is_verified_and_restored_by_itself() {
   use_offsite
-  run backup.sh init >/dev/null 2>&1 || restic_offsite_init
+  LECTERN_BACKUP_S3_SECRET=wrong refused 'Access Denied|SignatureDoesNotMatch|does not match' backup.sh init
+  # The main one is there already.
+  run backup.sh init
   run backup.sh
   equal "$(metric 'lectern_backup_snapshots{copy="offsite"}')" "$(metric 'lectern_backup_snapshots{copy="main"}')"
   run verify-backup.sh --copy offsite
@@ -223,17 +231,12 @@ the_offsite_copy_is_verified_and_restored_by_itself() {
   start_lectern
 }
 use_offsite() {
-  export LECTERN_BACKUP_OFFSITE=s3:http://127.0.0.1:$s3_port/offsite/lectern LECTERN_BACKUP_S3_KEY_ID=test LECTERN_BACKUP_S3_SECRET=test-secret
-}
-# The main one is there already, which `init` doesn't make twice.
-restic_offsite_init() {
-  AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test-secret RESTIC_PASSWORD_FILE=$scratch/key \
-    restic --repo "$LECTERN_BACKUP_OFFSITE" init --repository-version 2 --copy-chunker-params --from-repo "$scratch/repository" --from-password-file "$scratch/key"
+  export LECTERN_BACKUP_OFFSITE=s3:http://127.0.0.1:$s3_port/offsite/lectern LECTERN_BACKUP_S3_KEY_ID=$backups_key_id LECTERN_BACKUP_S3_SECRET=$backups_secret
 }
 
 uploads_in_a_bucket_are_backed_up_and_restored_into_another() {
   unset LECTERN_BACKUP_OFFSITE
-  export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test-secret AWS_ENDPOINT=http://127.0.0.1:$s3_port AWS_REGION=us-east-1 AWS_ALLOW_HTTP=true
+  export AWS_ACCESS_KEY_ID=$uploads_key_id AWS_SECRET_ACCESS_KEY=$uploads_secret AWS_ENDPOINT=http://127.0.0.1:$s3_port AWS_REGION=us-east-1 AWS_ALLOW_HTTP=true
   bucket copy "$scratch/blobs" :s3:uploads
   bucket mkdir :s3:restored
   LECTERN_BLOBS=s3://uploads LECTERN_BACKUP_REPOSITORY=$scratch/bucket run backup.sh init >/dev/null
@@ -249,13 +252,14 @@ bucket() {
 }
 
 a_damaged_repository_is_found_and_the_offsite_copy_is_whole() {
-  local pack
+  local pack at
   use_offsite
   run backup.sh
-  # The largest piece: it has data, not only lists.
-  pack=$(find "$scratch/repository/data" -type f -printf '%s %p\n' | sort -n | tail -1 | cut -d' ' -f2)
-  chmod u+w "$pack"
-  printf 'damage' | dd of="$pack" bs=1 seek=4000 conv=notrunc status=none
+  # Here and there in each piece: one alone may have what an older snapshot needs and this one doesn't.
+  find "$scratch/repository/data" -type f -print0 | while IFS= read -r -d '' pack; do
+    chmod u+w "$pack"
+    for at in $(seq 500 4000 "$(stat -c %s "$pack")"); do printf 'damage' | dd of="$pack" bs=1 seek="$at" conv=notrunc status=none; done
+  done
   refused 'try another snapshot or the offsite copy' verify-backup.sh
   run verify-backup.sh --copy offsite
 }
@@ -296,6 +300,7 @@ refused() { # REASON SCRIPT ARGUMENTS...
   else output=$("$root/deploy/$2" "${@:3}" 2>&1) && fail "$2 did it: $output"; fi
   grep -qE -- "$1" <<<"$output" || fail "$2 said something else: $output"
 }
+exporter_is_connected() { [ "$(rows "select count(*) from pg_stat_activity where application_name = 'postgres_exporter' and datname = '$database'")" = 1 ]; }
 metric() { cat "$scratch"/metrics/*.prom | grep -F "$1 " | grep -v '^#' | cut -d' ' -f2; }
 rows() { psql -XqAtd "$server/$database" -c "$1"; }
 
@@ -308,6 +313,9 @@ start_s3() {
   s3_pid=$!
   pids+=("$s3_pid")
   eventually 120 listening "$s3_port"
+  # From here on each request must be signed with a key of its own for what it may do.
+  "$root/.dev/s3/bin/python" "$root/deploy/dev/s3-keys.py" "http://127.0.0.1:$s3_port" offsite uploads,restored >"$scratch/s3-keys"
+  { read -r backups_key_id backups_secret; read -r uploads_key_id uploads_secret; } <"$scratch/s3-keys"
 }
 
 start_lectern() {
