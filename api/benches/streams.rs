@@ -56,6 +56,7 @@ async fn main() {
     let most = arguments.streams + 100;
     let api = load::Api::start(
         &place,
+        None,
         &[
             "--rate-limits=false".to_owned(),
             format!("--streams-max={most}"),

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     net::SocketAddr,
+    path::Path,
     process::{Child, Command},
     time::Duration,
 };
@@ -16,9 +17,12 @@ pub(crate) struct Api {
 
 impl Api {
     /// Starts it in a place with these arguments.
-    pub(crate) async fn start(place: &Place, arguments: &[String]) -> Self {
+    ///
+    /// `program` is another build of it, to be compared with this one.
+    pub(crate) async fn start(place: &Place, program: Option<&Path>, arguments: &[String]) -> Self {
         let log = std::env::temp_dir().join(format!("lectern-bench-{}.log", std::process::id()));
-        let child = Command::new(env!("CARGO_BIN_EXE_lectern-api"))
+        let ours = Path::new(env!("CARGO_BIN_EXE_lectern-api"));
+        let child = Command::new(program.unwrap_or(ours))
             .arg("serve")
             .args(arguments)
             .envs(place.environment())
