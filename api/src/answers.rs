@@ -145,9 +145,7 @@ impl Answering {
         };
         match question.state.as_str() {
             "answered" => {
-                let sources =
-                    questions::sources(&self.state.pool, self.reach.tenant, self.question).await?;
-                self.retell(question, sources.into_iter().map(Source::from).collect());
+                self.retell(question);
                 self.lost = false;
                 Ok(())
             }
@@ -159,8 +157,8 @@ impl Answering {
         }
     }
 
-    fn retell(&mut self, question: Question, sources: Vec<Source>) {
-        let (text, done) = streams::retold(question, &sources);
+    fn retell(&mut self, question: Question) {
+        let (text, sources, done) = streams::retold(question);
         self.steps.extend([
             Step::Reset,
             Step::Sources(sources),

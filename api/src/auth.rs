@@ -20,7 +20,7 @@ use lectern_shared::{
 };
 use sqlx::PgPool;
 use tokio::sync::Mutex;
-use tracing::{Span, warn};
+use tracing::{Span, field::display, warn};
 
 use crate::{
     config::Mode,
@@ -63,7 +63,7 @@ pub(crate) struct Caller {
     pub(crate) tenant: TenantId,
     pub(crate) key: ApiKeyId,
     pub(crate) kind: Kind,
-    scopes: Arc<[Scope]>,
+    access: Arc<Access>,
     /// What the store may show and change for it.
     pub(crate) reach: Reach,
     /// Whose the questions are that it asks.
@@ -72,7 +72,7 @@ pub(crate) struct Caller {
 
 impl Caller {
     pub(crate) fn may(&self, scope: Scope) -> bool {
-        self.scopes.contains(&scope)
+        self.access.scopes.contains(&scope)
     }
 
     /// Refuses what needs a further scope than the route does.
@@ -106,8 +106,8 @@ pub(crate) async fn admit(
     if need != Need::Nothing {
         let caller = caller(&state, need, &parts).await?;
         Span::current()
-            .record("tenant.id", caller.tenant.to_string())
-            .record("key.id", caller.key.to_string())
+            .record("tenant.id", display(caller.tenant))
+            .record("key.id", display(caller.key))
             .record("key.kind", caller.kind.as_str());
         parts.extensions.insert(caller);
     }
@@ -123,9 +123,8 @@ async fn caller(state: &AppState, need: Need, parts: &Parts) -> Result<Caller> {
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .and_then(|(_, key)| Key::parse(key.trim()))
         .ok_or(ApiError::Unauthorized)?;
-    let access = keys::find(&state.pool, &key)
-        .await?
-        .ok_or(ApiError::Unauthorized)?;
+    let access = state.keys.find(&key).await?;
+    let access = access.ok_or(ApiError::Unauthorized)?;
     if access.development && state.settings.mode == Mode::Production {
         return Err(ApiError::Unauthorized);
     }
@@ -133,7 +132,7 @@ async fn caller(state: &AppState, need: Need, parts: &Parts) -> Result<Caller> {
         return Err(ApiError::Suspended);
     }
     // Before anything else is done for it, and also when it is refused below.
-    limits::admit(&parts.extensions, state, Guest::from(&access)).await?;
+    limits::admit(&parts.extensions, state, Guest::from(&*access)).await?;
     let visitor = match access.kind {
         Kind::Secret => None,
         Kind::Widget => {
@@ -152,7 +151,7 @@ async fn caller(state: &AppState, need: Need, parts: &Parts) -> Result<Caller> {
 }
 
 impl Caller {
-    fn new(access: Access, visitor: Option<Arc<[u8]>>) -> Self {
+    fn new(access: Arc<Access>, visitor: Option<Arc<[u8]>>) -> Self {
         let asker = Asker {
             key: access.key,
             visitor,
@@ -163,13 +162,13 @@ impl Caller {
             tenant: access.tenant,
             key: access.key,
             kind: access.kind,
-            scopes: access.scopes.into(),
             reach: Reach {
                 tenant: access.tenant,
-                collections: access.collections,
+                collections: access.collections.clone(),
                 asker: (!sees_all).then(|| asker.clone()),
             },
             asker,
+            access,
         }
     }
 }

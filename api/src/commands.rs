@@ -7,14 +7,17 @@ use chrono::{SecondsFormat, Utc};
 use lectern_shared::{
     ids::TenantId,
     keys::{Key, Kind},
-    store::{self, keys, tenants},
+    store::{
+        self, keys, quotas,
+        tenants::{self, Changed},
+    },
     telemetry,
 };
 use sqlx::PgPool;
 use tracing::{info, warn};
 
 use crate::{
-    config::{KeysCommand, StoreCommand, TenantsCommand},
+    config::{KeysCommand, StoreCommand, TenantQuota, TenantsCommand},
     error::ApiError,
     new_key::{self, Wanted},
 };
@@ -35,6 +38,10 @@ pub async fn keys(command: KeysCommand) -> Result<String> {
                 origins: wanted.origins,
                 expires_at: wanted.expires_at,
                 tenant: None,
+                requests_per_minute: wanted.requests_per_minute,
+                asks_per_minute: wanted.asks_per_minute,
+                uploads_per_minute: wanted.uploads_per_minute,
+                streams_max: wanted.streams_max,
             };
             let made = new_key::make(&pool, tenant, &wanted, u32::MAX).await;
             let (_, key) = made.map_err(|refusal| match refusal {
@@ -106,7 +113,30 @@ pub async fn tenants(command: TenantsCommand) -> Result<String> {
             }
             Ok(lines)
         }
+        TenantsCommand::Suspend { name, store } => suspend(&name, &store, true).await,
+        TenantsCommand::Resume { name, store } => suspend(&name, &store, false).await,
+        TenantsCommand::Quota(wanted) => quota(&wanted).await,
     }
+}
+
+async fn suspend(name: &str, store: &StoreCommand, suspended: bool) -> Result<String> {
+    let (pool, tenant) = open(store, name).await?;
+    match tenants::change(&pool, tenant, None, Some(suspended)).await? {
+        Changed::Done(_) => Ok(String::new()),
+        Changed::Missing | Changed::Taken => bail!("the tenant has gone meanwhile"),
+    }
+}
+
+async fn quota(wanted: &TenantQuota) -> Result<String> {
+    let (pool, tenant) = open(&wanted.store, &wanted.name).await?;
+    quotas::allow(&pool, tenant, wanted.quota, wanted.period, wanted.allowed).await?;
+    let mut lines = String::new();
+    for own in quotas::own(&pool, tenant).await? {
+        let allowed = own.allowed.map(|allowed| allowed.to_string());
+        let allowed = allowed.as_deref().unwrap_or("unlimited");
+        let _ = writeln!(lines, "{} {} {allowed}", own.quota, own.period);
+    }
+    Ok(lines)
 }
 
 async fn open(store: &StoreCommand, tenant: &str) -> Result<(PgPool, TenantId)> {

@@ -6,9 +6,10 @@ pub use crate::limits::config::{HttpSettings, LimitSettings, Origin};
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lectern_shared::{
-    config::{LogSettings, StoreSettings},
+    config::{Allowed, LogSettings, StoreSettings},
     ids::ApiKeyId,
     keys::{Kind, Scope},
+    store::quotas::{Period, Quota},
 };
 
 /// The HTTP API of Lectern.
@@ -30,7 +31,7 @@ pub enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Make and list tenants
+    /// Make, list, suspend and resume tenants, and say what they may use
     #[command(subcommand)]
     Tenants(TenantsCommand),
 }
@@ -60,6 +61,37 @@ pub enum TenantsCommand {
     },
     /// List all tenants
     List(StoreCommand),
+    /// Refuse a tenant's keys from now on; its data stay, and what is under way is finished
+    Suspend {
+        name: String,
+        #[command(flatten)]
+        store: StoreCommand,
+    },
+    /// Take a suspended tenant's keys again
+    Resume {
+        name: String,
+        #[command(flatten)]
+        store: StoreCommand,
+    },
+    /// Say what a tenant may use of a quota, and print all that are its own
+    Quota(Box<TenantQuota>),
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct TenantQuota {
+    /// The tenant's name
+    pub name: String,
+    /// documents, bytes, questions or tokens
+    #[arg(long)]
+    pub quota: Quota,
+    /// day or month, of UTC
+    #[arg(long)]
+    pub period: Period,
+    /// A number, or unlimited; as the settings say, if it is left out
+    #[arg(long)]
+    pub allowed: Option<Allowed>,
+    #[command(flatten)]
+    pub store: StoreCommand,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -99,6 +131,19 @@ pub struct CreateKey {
     /// When it ends, such as 2030-12-31T00:00:00Z
     #[arg(long)]
     pub expires_at: Option<DateTime<Utc>>,
+    /// Its own limit of requests a minute, but for questions, searches and uploads; the settings', if none is named, as of
+    /// the others
+    #[arg(long)]
+    pub requests_per_minute: Option<u32>,
+    /// Of questions and searches a minute
+    #[arg(long)]
+    pub asks_per_minute: Option<u32>,
+    /// Of uploads a minute
+    #[arg(long)]
+    pub uploads_per_minute: Option<u32>,
+    /// Of open event streams at one replica
+    #[arg(long)]
+    pub streams_max: Option<u32>,
     #[command(flatten)]
     pub of: OfTenant,
 }

@@ -21,27 +21,27 @@ use crate::{
 const PREFLIGHT_KEPT: Duration = Duration::from_secs(600);
 
 /// For pages of the origins that the settings name; `None`: for those that the API serves itself.
-pub(crate) fn named(settings: &HttpSettings, methods: Vec<Method>) -> Option<CorsLayer> {
-    if settings.cors_origins.0.is_empty() {
+pub(crate) fn named(state: &AppState, methods: Vec<Method>) -> Option<CorsLayer> {
+    if state.settings.http.cors_origins.0.is_empty() {
         return None;
     }
-    let settings = settings.clone();
-    let is_named = AllowOrigin::predicate(move |origin, _| is_in(&settings, origin));
+    let state = state.clone();
+    let is_named = AllowOrigin::predicate(move |origin, _| is_in(&state.settings.http, origin));
     Some(layer(methods).allow_origin(is_named))
 }
 
 /// For these, and for pages that some widget's key names.
 pub(crate) fn named_or_of_widgets(state: &AppState, methods: Vec<Method>) -> CorsLayer {
-    let (pool, settings) = (state.pool.clone(), state.settings.clone());
+    let state = state.clone();
     let is_known = AllowOrigin::async_predicate(move |origin, _| async move {
-        if is_in(&settings.http, &origin) {
+        if is_in(&state.settings.http, &origin) {
             return true;
         }
         let patterns = patterns(origin.to_str().unwrap_or_default());
         if patterns.is_empty() {
             return false;
         }
-        let named = keys::is_widget_origin(&pool, &patterns).await;
+        let named = keys::is_widget_origin(&state.pool, &patterns).await;
         named.unwrap_or_else(|error| {
             warn!(%error, "origins of widgets can't be read");
             false

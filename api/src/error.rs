@@ -155,6 +155,9 @@ impl ApiError {
             Self::Store(StoreError::Database(cause)) if is_unreachable(cause) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            Self::Store(StoreError::SharedDatabase(cause)) if is_unreachable(cause) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Failed(_)
             | Self::StartedOver
             | Self::Store(_)

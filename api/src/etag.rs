@@ -67,8 +67,13 @@ pub(crate) fn mark(headers: &mut HeaderMap, tag: &str) {
 
 /// The tag of what has this hash.
 pub(crate) fn quoted(hash: &[u8]) -> String {
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{hex}\"")
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let mut tag = String::with_capacity(2 * hash.len() + 2);
+    tag.push('"');
+    tag.extend(digits.map(|digit| char::from(DIGITS[usize::from(digit)])));
+    tag.push('"');
+    tag
 }
 
 /// Whether the client has it: any of its tags is this one, whether it calls it weak or not (RFC 9110, 13.1.2).
@@ -102,6 +107,11 @@ pub(crate) fn of(view: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_is_a_hash_in_hexadecimal_digits() {
+        assert_eq!(quoted(&[0, 9, 0xa0, 0xff]), "\"0009a0ff\"");
+    }
 
     #[test]
     fn a_tag_is_known_among_others_weak_or_not() {

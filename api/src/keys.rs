@@ -147,14 +147,11 @@ struct MyTenant {
     ),
 )]
 pub(crate) async fn me(State(state): State<AppState>, caller: Caller) -> Result<Json<Me>> {
-    let tenant = tenants::find(&state.pool, caller.tenant).await?;
-    let tenant = tenant.ok_or(ApiError::Unauthorized)?;
-    let key = keys::show(&state.pool, caller.tenant, caller.key).await?;
+    let found = keys::show_with_tenant(&state.pool, caller.tenant, caller.key).await?;
+    let (key, name) = found.ok_or(ApiError::Unauthorized)?;
+    let id = caller.tenant;
     Ok(Json(Me {
-        tenant: MyTenant {
-            id: tenant.id,
-            name: tenant.name,
-        },
-        key: key.ok_or(ApiError::Unauthorized)?,
+        tenant: MyTenant { id, name },
+        key,
     }))
 }

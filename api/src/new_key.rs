@@ -6,7 +6,7 @@ use lectern_shared::{
     keys::{Key, Kind, OriginRule, Scope},
     store::{
         collections,
-        keys::{self, ApiKey, NewKey},
+        keys::{self, ApiKey, NewKey, OwnLimits},
         reach::Reach,
     },
 };
@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::{
     error::{ApiError, Result},
-    extract::CollectionName,
+    extract::{self, CollectionName},
 };
 
 /// What is wanted of a new key.
@@ -43,11 +43,28 @@ pub(crate) struct Wanted {
     /// The caller's own, if none is named; another one's takes an operator.
     #[serde(default)]
     pub(crate) tenant: Option<TenantId>,
+    /// Requests a minute, but for questions, searches and uploads; null: as the server's settings say, as of the others.
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    #[serde(default, deserialize_with = "extract::whole")]
+    pub(crate) requests_per_minute: Option<u32>,
+    /// Questions and searches a minute.
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    #[serde(default, deserialize_with = "extract::whole")]
+    pub(crate) asks_per_minute: Option<u32>,
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    #[serde(default, deserialize_with = "extract::whole")]
+    pub(crate) uploads_per_minute: Option<u32>,
+    /// Event streams that are open at one replica.
+    #[schema(minimum = 0, maximum = 1_000_000)]
+    #[serde(default, deserialize_with = "extract::whole")]
+    pub(crate) streams_max: Option<u32>,
 }
 
 const NAME_CHARS_MAX: usize = 200;
 /// Collections and origins that a key names, at the most: all are read at every request.
 const NAMED_MAX: usize = 100;
+/// Of a key's own limits: finer than a microsecond apart, requests can't be told apart.
+const LIMIT_MAX: u32 = 1_000_000;
 
 /// Checks what is wanted and makes the key, whoever asks for it.
 pub(crate) async fn make(
@@ -79,6 +96,7 @@ pub(crate) async fn make(
         collections: collections.as_deref(),
         origins: &origins,
         expires_at: wanted.expires_at,
+        limits: limits(wanted)?,
     };
     let key = Key::fresh(wanted.kind);
     let made = keys::create(pool, &new, &key, keys_max).await?;
@@ -153,6 +171,21 @@ fn origins(wanted: &Wanted) -> Result<Vec<String>> {
     origins.sort_unstable();
     origins.dedup();
     Ok(origins)
+}
+
+fn limits(wanted: &Wanted) -> Result<OwnLimits> {
+    let within = |name: &str, least: u32, limit: Option<u32>| match limit {
+        Some(limit) if !(least..=LIMIT_MAX).contains(&limit) => invalid(format!(
+            "The field `{name}` goes from {least} to {LIMIT_MAX}. Leave it out for what the server's settings say."
+        )),
+        limit => Ok(limit.map(u32::cast_signed)),
+    };
+    Ok(OwnLimits {
+        requests_per_minute: within("requests_per_minute", 1, wanted.requests_per_minute)?,
+        asks_per_minute: within("asks_per_minute", 1, wanted.asks_per_minute)?,
+        uploads_per_minute: within("uploads_per_minute", 1, wanted.uploads_per_minute)?,
+        streams_max: within("streams_max", 0, wanted.streams_max)?,
+    })
 }
 
 fn few(named: &[String], field: &str) -> Result<()> {

@@ -253,6 +253,9 @@ pub(crate) struct QuestionView {
     notice: Option<String>,
     /// A document that it was made from was deleted or replaced since.
     outdated: Option<bool>,
+    /// `up` or `down`, if somebody has rated it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rating: Option<String>,
     #[schema(value_type = Option<Object>)]
     filter: Option<Value>,
     conversation_id: Option<ConversationId>,
@@ -281,7 +284,7 @@ pub(crate) async fn show(
     let question = questions::find(&state.pool, &caller.reach, id)
         .await?
         .ok_or(ApiError::NotFound("question"))?;
-    let sources = questions::sources(&state.pool, caller.tenant, id).await?;
+    let sqlx::types::Json(sources) = question.sources;
     Ok(Json(QuestionView {
         id,
         collection: question.collection,
@@ -300,6 +303,7 @@ pub(crate) async fn show(
         faq: question.faq.map(|faq| faq.0),
         notice: question.notice,
         outdated: question.outdated,
+        rating: question.rating,
         filter: question.filter,
         conversation_id: question.conversation,
         turn: question.turn,

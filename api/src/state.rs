@@ -14,6 +14,7 @@ use lectern_shared::{
     store::{
         self,
         jobs::{Cancel, Enqueued, Limits},
+        lookups::Lookups,
         versions::Made,
     },
 };
@@ -47,6 +48,7 @@ pub struct Shared {
     pub(crate) hub: Hub,
     pub(crate) limits: Limits,
     pub(crate) stream_permits: Arc<Semaphore>,
+    pub(crate) keys: Lookups,
     pub(crate) uses: Uses,
     pub(crate) seats: Seats,
     pub(crate) places: Places,
@@ -84,6 +86,7 @@ impl AppState {
             hub: Hub::start(redis.clone(), store_settings, stop.clone())?,
             limits: store_settings.into(),
             stream_permits: Arc::new(crate::stream_permits(&settings)),
+            keys: Lookups::start(pool.clone()),
             uses: Uses::default(),
             seats: Seats::default(),
             places: Places::new(&settings.http),

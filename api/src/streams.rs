@@ -129,8 +129,9 @@ pub(crate) async fn of_question(
     follow(state, caller.reach, subject, after, None, seat).await
 }
 
-/// The text of an answer that is a row, and its end.
-pub(crate) fn retold(question: Question, sources: &[Source]) -> (String, AnswerDone) {
+/// The text of an answer that is a row, its sources and its end.
+pub(crate) fn retold(question: Question) -> (String, Vec<Source>, AnswerDone) {
+    let sources: Vec<_> = question.sources.0.into_iter().map(Source::from).collect();
     let cited = sources.iter().filter(|source| source.cited == Some(true));
     let done = AnswerDone {
         generator: question.generator.unwrap_or_default(),
@@ -144,7 +145,7 @@ pub(crate) fn retold(question: Question, sources: &[Source]) -> (String, AnswerD
         faq: question.faq.map(|faq| faq.0),
         notice: question.notice,
     };
-    (question.answer.unwrap_or_default(), done)
+    (question.answer.unwrap_or_default(), sources, done)
 }
 
 /// An id that we never gave out means the same as none: the stream starts from the beginning.
@@ -348,13 +349,10 @@ impl Story {
             return Ok(gone("question"));
         };
         match question.state.as_str() {
-            "answered" => {
-                let sources = questions::sources(&self.state.pool, self.reach.tenant, id).await?;
-                Ok(Rows {
-                    events: self.retell(question, sources),
-                    ended: true,
-                })
-            }
+            "answered" => Ok(Rows {
+                events: self.retell(question),
+                ended: true,
+            }),
             "failed" | "cancelled" => {
                 let code = question
                     .failure
@@ -369,12 +367,11 @@ impl Story {
         }
     }
 
-    fn retell(&self, question: Question, sources: Vec<questions::Source>) -> Vec<SseResult> {
+    fn retell(&self, question: Question) -> Vec<SseResult> {
         let mut events = Vec::with_capacity(5);
         if self.told {
             events.push(sse(name::RESET, &Empty {}));
         }
-        let sources: Vec<_> = sources.into_iter().map(Source::from).collect();
         if let Some(standalone_question) = &question.standalone_question {
             let status = Status {
                 standalone_question: Some(standalone_question.clone()),
@@ -382,7 +379,7 @@ impl Story {
             };
             events.push(sse(name::STATUS, &status));
         }
-        let (text, done) = retold(question, &sources);
+        let (text, sources, done) = retold(question);
         events.push(sse(name::SOURCES, &Sources::from(sources)));
         events.push(sse(name::TOKEN, &Token { text }));
         events.push(sse(name::DONE, &done));

@@ -121,7 +121,7 @@ pub(crate) fn router(state: &AppState, table: Vec<Route>) -> Router<AppState> {
         .into_iter()
         .partition(|route| for_widgets.contains(route.path));
     let for_shared = cors::named_or_of_widgets(state, methods(&shared));
-    let for_own = cors::named(&state.settings.http, methods(&own));
+    let for_own = cors::named(state, methods(&own));
     rows(state, shared)
         .layer(for_shared)
         .merge(rows(state, own).layer(option_layer(for_own)))

@@ -10,7 +10,7 @@ use lectern_shared::{
     keys::{Key, Kind, Scope},
     metrics,
     store::{
-        keys::{self, NewKey},
+        keys::{self, NewKey, OwnLimits},
         tenants,
     },
     testing::Place,
@@ -97,6 +97,7 @@ pub async fn key(pool: &PgPool, tenant: TenantId, scopes: &[Scope]) -> Result<St
         collections: None,
         origins: &[],
         expires_at: None,
+        limits: OwnLimits::default(),
     };
     let key = Key::fresh(Kind::Secret);
     keys::create(pool, &new, &key, u32::MAX)

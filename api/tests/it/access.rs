@@ -8,7 +8,7 @@ use lectern_api::testing::{self, RouteRow};
 use lectern_shared::{
     ids::{CollectionId, DEFAULT_TENANT, TenantId},
     keys::{Key, Kind, Scope},
-    store::keys::{self, NewKey},
+    store::keys::{self, NewKey, OwnLimits},
 };
 use reqwest::{Response, multipart};
 use serde_json::{Value, json};
@@ -431,6 +431,7 @@ async fn special(api: &Api, kind: Kind, collection: CollectionId) -> Key {
         collections: Some(&[collection]),
         origins: &origins,
         expires_at: None,
+        limits: OwnLimits::default(),
     };
     let key = Key::fresh(kind);
     keys::create(api.pool(), &new, &key, 100)

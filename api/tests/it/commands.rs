@@ -147,6 +147,40 @@ async fn keys_and_tenants_are_made_listed_and_revoked_by_commands() {
     said(run(&["keys", "revoke", &id, "--tenant=acme"]));
     assert_eq!(keys::find(&place.pool, &key).await.unwrap(), None);
 
+    let limited = said(run(&[
+        "keys",
+        "create",
+        "--name=slow",
+        "--scopes=read",
+        "--requests-per-minute=7",
+        "--streams-max=0",
+        "--tenant=acme",
+    ]));
+    let limited = Key::parse(limited.trim()).unwrap();
+    let access = keys::find(&place.pool, &limited).await.unwrap().unwrap();
+    let limits = access.limits;
+    assert_eq!(
+        (limits.requests_per_minute, limits.streams_max),
+        (Some(7), Some(0))
+    );
+    assert_eq!((limits.asks_per_minute, access.suspended), (None, false));
+    said(run(&["tenants", "suspend", "acme"]));
+    assert!(said(run(&["tenants", "list"])).contains("suspended acme"));
+    let access = keys::find(&place.pool, &limited).await.unwrap().unwrap();
+    assert!(access.suspended);
+    said(run(&["tenants", "resume", "acme"]));
+    assert!(said(run(&["tenants", "list"])).contains("active acme"));
+    assert!(!run(&["tenants", "suspend", "nobody"]).status.success());
+    let quota = |more: &[&str]| {
+        let quota = ["tenants", "quota", "acme", "--quota=questions"];
+        said(run(&[quota.as_slice(), more].concat()))
+    };
+    let day = "--period=day";
+    assert_eq!(quota(&[day, "--allowed=7"]), "questions day 7\n");
+    let month = quota(&["--period=month", "--allowed=unlimited"]);
+    assert_eq!(month, "questions day 7\nquestions month unlimited\n");
+    assert_eq!(quota(&[day]), "questions month unlimited\n");
+
     let widget = said(run(&[
         "keys",
         "create",

@@ -1,7 +1,11 @@
 //! Keys: made, used, limited, revoked; tenants and their operators.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
+use futures::future::join_all;
 use lectern_api::testing;
 use lectern_shared::{
     ids::DEFAULT_TENANT,
@@ -119,6 +123,111 @@ async fn a_key_that_is_revoked_opens_nothing_from_then_on_at_any_replica() {
     let list = body(api.request("GET", "/api/v1/keys")).await;
     assert!(list["keys"][0]["revoked_at"].is_string(), "{list}");
     replica.stop.cancel();
+}
+
+#[tokio::test]
+async fn keys_that_are_looked_up_together_are_not_taken_for_each_other() {
+    let api = Api::start(&[]).await;
+    let mut asked = Vec::new();
+    for number in 0..12 {
+        let wanted = json!({"name": number.to_string(), "kind": "secret", "scopes": ["read"]});
+        let made = api.make_key(&wanted).await;
+        let key = made["key"].as_str().unwrap().to_owned();
+        let (_, theirs) = testing::other_tenant(api.pool(), &format!("tenant {number}"))
+            .await
+            .unwrap();
+        asked.push((key, json!(["default", number.to_string()])));
+        asked.push((theirs, json!([format!("tenant {number}"), "test"])));
+        asked.push((Key::fresh(Kind::Secret).reveal().to_owned(), Value::Null));
+    }
+    let ask = async |key: &str| {
+        let request = api.request_with(key, "GET", "/api/v1/me");
+        let response = request.send().await.unwrap();
+        if response.status() == 401 {
+            return Value::Null;
+        }
+        let me: Value = response.json().await.unwrap();
+        json!([me["tenant"]["name"], me["key"]["name"]])
+    };
+    for _ in 0..5 {
+        let found = join_all(asked.iter().map(|(key, _)| ask(key))).await;
+        let expected: Vec<_> = asked.iter().map(|(_, expected)| expected.clone()).collect();
+        assert_eq!(found, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_amid_many_requests_opens_nothing_from_then_on() {
+    let api = Api::start(&[]).await;
+    let made = api
+        .make_key(&json!({"name": "a", "kind": "secret", "scopes": ["read"]}))
+        .await;
+    let key = made["key"].as_str().unwrap();
+    let path = format!("/api/v1/keys/{}", made["id"].as_str().unwrap());
+    let list = "/api/v1/collections";
+    let revoked = AtomicBool::new(false);
+    let reader = async || {
+        let mut refusals = 0;
+        while refusals < 5 {
+            // Known before the request is sent.
+            let must_fail = revoked.load(Ordering::SeqCst);
+            let status = api.status(key, "GET", list).await;
+            assert!(status == 401 || (status == 200 && !must_fail), "{status}");
+            refusals += usize::from(status == 401);
+        }
+    };
+    let readers = join_all((0..16).map(|_| reader()));
+    let revoke = async {
+        assert_eq!(api.status(key, "GET", list).await, 200);
+        let gone = api.request("DELETE", &path).send().await.unwrap();
+        assert_eq!(gone.status(), 204);
+        revoked.store(true, Ordering::SeqCst);
+    };
+    tokio::join!(readers, revoke);
+}
+
+#[tokio::test]
+async fn a_key_is_made_with_limits_of_its_own_and_says_them() {
+    let api = Api::start(&["--rate-limits=true"]).await;
+    let wanted = json!({
+        "name": "slow", "kind": "secret", "scopes": ["read", "ask"], "requests_per_minute": 3, "asks_per_minute": 1,
+        "streams_max": 0
+    });
+    let made = api.make_key(&wanted).await;
+    let key = made["key"].as_str().unwrap();
+    let ask = api.request_with(key, "POST", "/api/v1/questions");
+    let ask = ask.json(&json!({"question": "Why?"}));
+    let again = ask.try_clone().unwrap();
+    let asked: Value = ask.send().await.unwrap().json().await.unwrap();
+    problem(again.send().await.unwrap(), 429, "rate_limited").await;
+    let events = api.request_with(key, "GET", asked["events"].as_str().unwrap());
+    problem(events.send().await.unwrap(), 429, "rate_limited").await;
+    let me = api.request_with(key, "GET", "/api/v1/me").send().await;
+    let me = me.unwrap();
+    assert_eq!(me.headers()["ratelimit-limit"], "3");
+    let me: Value = me.json().await.unwrap();
+    let list = body(api.request("GET", "/api/v1/keys")).await;
+    for shown in [&made, &me["key"], &list["keys"][0]] {
+        for (field, expected) in [
+            ("requests_per_minute", json!(3)),
+            ("asks_per_minute", json!(1)),
+            ("uploads_per_minute", Value::Null),
+            ("streams_max", json!(0)),
+        ] {
+            assert_eq!(shown[field], expected, "{field} in {shown}");
+        }
+    }
+    for (field, wrong) in [
+        ("requests_per_minute", json!(0)),
+        ("asks_per_minute", json!(1_000_001)),
+        ("uploads_per_minute", json!(-1)),
+        ("streams_max", json!(0.5)),
+    ] {
+        let mut refused = wanted.clone();
+        refused[field] = wrong;
+        let refused = api.request("POST", "/api/v1/keys").json(&refused);
+        problem(refused.send().await.unwrap(), 400, "invalid_request").await;
+    }
 }
 
 #[tokio::test]
@@ -392,7 +501,7 @@ async fn the_use_of_a_key_is_noted_once_a_minute() {
     };
     assert_eq!(used().await, None);
     let requests = (0..20).map(|_| api.status(&key, "GET", "/api/v1/me"));
-    futures::future::join_all(requests).await;
+    join_all(requests).await;
     let first = used_after(None).await;
     assert_eq!(api.status(&key, "GET", "/api/v1/me").await, 200);
     keys::note_use(api.pool(), id).await.unwrap();
@@ -412,7 +521,7 @@ async fn of_first_keys_that_are_made_at_once_one_is_kept() {
     let place = Place::new().await.unwrap();
     let keys: Vec<_> = (0..16).map(|_| Key::fresh(Kind::Secret)).collect();
     let made = keys.iter().map(|key| keys::create_first(&place.pool, key));
-    let made = futures::future::join_all(made).await;
+    let made = join_all(made).await;
     let kept: Vec<_> = made
         .into_iter()
         .filter(|made| *made.as_ref().unwrap())

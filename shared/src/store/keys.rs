@@ -1,10 +1,10 @@
 //! API keys: what is kept of them is their SHA-256, and what they allow.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{Result, StoreError};
@@ -34,7 +34,7 @@ pub struct Access {
     pub limits: OwnLimits,
 }
 
-/// What a key's row says of limits; `None`: what the settings say.
+/// What a key's row says of limits; `None`: what the settings say. Of the rates more than none, or the row is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnLimits {
     pub requests_per_minute: Option<i32>,
@@ -45,46 +45,61 @@ pub struct OwnLimits {
 
 /// What a key allows, unless it is unknown, revoked or expired.
 ///
-/// Asked at every request, so that revoking works at once, everywhere.
+/// Asked at every request, so that revoking works at once, everywhere; by the API through [`super::lookups`].
 ///
 /// # Errors
 /// When the database fails, or the row is from a newer release.
 pub async fn find(pool: &PgPool, key: &Key) -> Result<Option<Access>> {
-    let row = sqlx::query!(
-        r#"select key.id as "id: ApiKeyId", tenant_id as "tenant: TenantId", development, kind, scopes, collections,
+    let mut connection = pool.acquire().await?;
+    let hash = key.hash();
+    let mut found = find_all(&mut connection, std::slice::from_ref(&hash)).await?;
+    let found = found.remove(&hash).transpose();
+    found.map_err(StoreError::Unreadable)
+}
+
+/// What the keys of these hashes allow, by the hash, but for those that are unknown, revoked or expired. Of a row from a
+/// newer release, why it can't be read.
+pub(super) async fn find_all(
+    connection: &mut PgConnection,
+    hashes: &[Vec<u8>],
+) -> sqlx::Result<HashMap<Vec<u8>, std::result::Result<Access, String>>> {
+    let rows = sqlx::query!(
+        r#"select hash, key.id as "id: ApiKeyId", tenant_id as "tenant: TenantId", development, kind, scopes, collections,
                origins, tenant.suspended_at is not null as "suspended!",
                coalesce(last_used_at > now() - interval '1 minute', false) as "noted!",
                requests_per_minute, asks_per_minute, uploads_per_minute, streams_max
            from api_keys key
            join tenants tenant on tenant.id = key.tenant_id
-           where hash = $1 and revoked_at is null and (expires_at is null or expires_at > now())"#,
-        key.hash()
+           where hash = any($1) and revoked_at is null and (expires_at is null or expires_at > now())"#,
+        hashes
     )
-    .fetch_optional(pool)
+    .fetch_all(connection)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(Access {
-        key: row.id,
-        tenant: row.tenant,
-        development: row.development,
-        kind: kind(&row.kind)?,
-        scopes: scopes(&row.scopes),
-        collections: row.collections.map(Arc::from),
-        origins: row.origins,
-        suspended: row.suspended,
-        noted: row.noted,
-        limits: OwnLimits {
-            requests_per_minute: row.requests_per_minute,
-            asks_per_minute: row.asks_per_minute,
-            uploads_per_minute: row.uploads_per_minute,
-            streams_max: row.streams_max,
-        },
-    }))
+    let found = rows.into_iter().map(|row| {
+        let access = kind(&row.kind).map(|kind| Access {
+            key: row.id,
+            tenant: row.tenant,
+            development: row.development,
+            kind,
+            scopes: scopes(&row.scopes),
+            collections: row.collections.map(Arc::from),
+            origins: row.origins,
+            suspended: row.suspended,
+            noted: row.noted,
+            limits: OwnLimits {
+                requests_per_minute: row.requests_per_minute,
+                asks_per_minute: row.asks_per_minute,
+                uploads_per_minute: row.uploads_per_minute,
+                streams_max: row.streams_max,
+            },
+        });
+        (row.hash, access)
+    });
+    Ok(found.collect())
 }
 
-fn kind(raw: &str) -> Result<Kind> {
-    raw.parse()
-        .map_err(|()| StoreError::Unreadable(format!("a key of the kind {raw}")))
+fn kind(raw: &str) -> std::result::Result<Kind, String> {
+    raw.parse().map_err(|()| format!("a key of the kind {raw}"))
 }
 
 /// Those of a newer release allow nothing here.
@@ -125,6 +140,13 @@ pub struct ApiKey {
     /// To the minute.
     pub last_used_at: Option<DateTime<Utc>>,
     pub revoked_at: Option<DateTime<Utc>>,
+    /// Requests a minute, but for questions, searches and uploads; null: as the server's settings say, as of the others.
+    pub requests_per_minute: Option<i32>,
+    /// Questions and searches a minute.
+    pub asks_per_minute: Option<i32>,
+    pub uploads_per_minute: Option<i32>,
+    /// Event streams that are open at one replica.
+    pub streams_max: Option<i32>,
 }
 
 /// What is wanted of a new key.
@@ -137,6 +159,7 @@ pub struct NewKey<'a> {
     pub collections: Option<&'a [CollectionId]>,
     pub origins: &'a [String],
     pub expires_at: Option<DateTime<Utc>>,
+    pub limits: OwnLimits,
 }
 
 /// Stores a new key; the key itself is not kept. `None`: the tenant has as many as it may have, or isn't there.
@@ -163,8 +186,9 @@ pub async fn create(
     .fetch_optional(&mut *tx)
     .await?;
     let made = sqlx::query!(
-        "insert into api_keys (id, tenant_id, name, hash, kind, prefix, scopes, collections, origins, expires_at)
-         select $1, tenant.id, $3, $4, $5, $6, $7, $8, $9, $10
+        "insert into api_keys (id, tenant_id, name, hash, kind, prefix, scopes, collections, origins, expires_at,
+             requests_per_minute, asks_per_minute, uploads_per_minute, streams_max)
+         select $1, tenant.id, $3, $4, $5, $6, $7, $8, $9, $10, $12, $13, $14, $15
          from tenants tenant
          where tenant.id = $2
            and (select count(*) from api_keys where tenant_id = $2 and revoked_at is null) < $11",
@@ -179,6 +203,10 @@ pub async fn create(
         new.origins,
         new.expires_at,
         i64::from(keys_max),
+        new.limits.requests_per_minute,
+        new.limits.asks_per_minute,
+        new.limits.uploads_per_minute,
+        new.limits.streams_max,
     )
     .execute(&mut *tx)
     .await?;
@@ -200,7 +228,8 @@ pub async fn show(pool: &PgPool, tenant: TenantId, id: ApiKeyId) -> Result<Optio
                    where collection.id = any(key.collections) and collection.tenant_id = key.tenant_id
                    order by collection.name
                ) end as collections,
-               origins, expires_at, created_at, last_used_at, revoked_at
+               origins, expires_at, created_at, last_used_at, revoked_at, requests_per_minute, asks_per_minute,
+               uploads_per_minute, streams_max
            from api_keys key
            where id = $1 and tenant_id = $2"#,
         id.0,
@@ -208,6 +237,54 @@ pub async fn show(pool: &PgPool, tenant: TenantId, id: ApiKeyId) -> Result<Optio
     )
     .fetch_optional(pool)
     .await?)
+}
+
+/// A key with the name of its tenant, in one statement: what `GET /api/v1/me` asks for.
+///
+/// # Errors
+/// When the database fails.
+pub async fn show_with_tenant(
+    pool: &PgPool,
+    tenant: TenantId,
+    id: ApiKeyId,
+) -> Result<Option<(ApiKey, String)>> {
+    let row = sqlx::query!(
+        r#"select key.id as "id: ApiKeyId", key.name, kind, prefix, scopes,
+               case when collections is not null then array(
+                   select collection.name from collections collection
+                   where collection.id = any(key.collections) and collection.tenant_id = key.tenant_id
+                   order by collection.name
+               ) end as collections,
+               origins, expires_at, key.created_at, last_used_at, revoked_at, requests_per_minute, asks_per_minute,
+               uploads_per_minute, streams_max, tenant.name as tenant_name
+           from api_keys key
+           join tenants tenant on tenant.id = key.tenant_id
+           where key.id = $1 and key.tenant_id = $2"#,
+        id.0,
+        tenant.0
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| {
+        let key = ApiKey {
+            id: row.id,
+            name: row.name,
+            kind: row.kind,
+            prefix: row.prefix,
+            scopes: row.scopes,
+            collections: row.collections,
+            origins: row.origins,
+            expires_at: row.expires_at,
+            created_at: row.created_at,
+            last_used_at: row.last_used_at,
+            revoked_at: row.revoked_at,
+            requests_per_minute: row.requests_per_minute,
+            asks_per_minute: row.asks_per_minute,
+            uploads_per_minute: row.uploads_per_minute,
+            streams_max: row.streams_max,
+        };
+        (key, row.tenant_name)
+    }))
 }
 
 /// The tenant's keys, newest first; those that were revoked for another ninety days.
@@ -223,7 +300,8 @@ pub async fn list(pool: &PgPool, tenant: TenantId) -> Result<Vec<ApiKey>> {
                    where collection.id = any(key.collections) and collection.tenant_id = key.tenant_id
                    order by collection.name
                ) end as collections,
-               origins, expires_at, created_at, last_used_at, revoked_at
+               origins, expires_at, created_at, last_used_at, revoked_at, requests_per_minute, asks_per_minute,
+               uploads_per_minute, streams_max
            from api_keys key
            where tenant_id = $1 and (revoked_at is null or revoked_at > now() - interval '90 days')
            order by id desc"#,

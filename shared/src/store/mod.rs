@@ -16,6 +16,7 @@ pub mod jobs;
 pub mod keys;
 pub mod lexicon;
 pub mod listing;
+pub mod lookups;
 pub mod models;
 pub mod operations;
 pub mod pages;
@@ -34,7 +35,7 @@ pub mod webhooks;
 pub mod work;
 pub mod workers;
 
-use std::{str::FromStr, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection, PgPool,
@@ -54,6 +55,9 @@ static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 pub enum StoreError {
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
+    /// The same, of a statement that several have waited for.
+    #[error("the database failed")]
+    SharedDatabase(#[source] Arc<sqlx::Error>),
     #[error("migration failed")]
     Migration(#[from] sqlx::migrate::MigrateError),
     #[error("the tenant's queue is full")]

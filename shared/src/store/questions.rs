@@ -1,6 +1,7 @@
 //! Questions, their answers and the sources that these cite.
 
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool, types::Json};
 
@@ -340,8 +341,15 @@ pub struct Question {
     pub conversation: Option<ConversationId>,
     pub turn: Option<i32>,
     pub standalone_question: Option<String>,
+    /// `up` or `down`, if somebody has rated it.
+    pub rating: Option<String>,
+    /// What its answer was made from, in order; none while it isn't answered.
+    pub sources: Json<Vec<Source>>,
 }
 
+/// A question with its answer and its sources, in one statement: most that are asked for have none yet, and a second one
+/// would be another round trip for each.
+///
 /// # Errors
 /// When the database fails.
 pub async fn find(pool: &PgPool, reach: &Reach, id: QuestionId) -> Result<Option<Question>> {
@@ -351,10 +359,25 @@ pub async fn find(pool: &PgPool, reach: &Reach, id: QuestionId) -> Result<Option
                failure, question.created_at, finished_at, answer.text as "answer?", generator as "generator?",
                usage as "usage?", timings as "timings?", confidence, language, cached as "cached?",
                outdated as "outdated?", abstained as "abstained?", notice, faq as "faq?: Json<FaqUsed>", filter,
-               conversation_id as "conversation: ConversationId", turn, standalone_question
+               conversation_id as "conversation: ConversationId", turn, standalone_question, rating as "rating?",
+               -- Looked for only in the one case.
+               coalesce(case when state = 'answered' then (
+                   select json_agg(
+                       json_build_object(
+                           'ordinal', ordinal, 'document', document_id, 'document_name', document.name,
+                           'document_title', document.title, 'page_first', page_first, 'page_last', page_last,
+                           'spans', spans, 'heading', heading, 'place', place, 'text', source.text, 'score', score,
+                           'cited', cited
+                       ) order by ordinal
+                   )
+                   from sources source
+                   join documents document on document.id = source.document_id
+                   where source.question_id = question.id and source.tenant_id = question.tenant_id
+               ) end, '[]') as "sources!: Json<Vec<Source>>"
            from questions question
            join collections collection on collection.id = question.collection_id
            left join answers answer on answer.question_id = question.id
+           left join feedback on feedback.question_id = question.id
            where question.id = $1 and question.tenant_id = $2 and mode = 'answer'
              and ($3::uuid[] is null or question.collection_id = any($3))
              and ($4::uuid is null or (asked_with = $4 and visitor_sha256 is not distinct from $5))"#,
@@ -369,7 +392,7 @@ pub async fn find(pool: &PgPool, reach: &Reach, id: QuestionId) -> Result<Option
 }
 
 /// A source as the API shows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Source {
     pub ordinal: i16,
     pub document: DocumentId,
@@ -385,7 +408,7 @@ pub struct Source {
     pub cited: bool,
 }
 
-/// The sources of an answer, in order.
+/// The sources of an answer by themselves, in order.
 ///
 /// # Errors
 /// When the database fails.

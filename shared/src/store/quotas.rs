@@ -4,6 +4,8 @@
 //! tenant, the quota and the period, and always taken in the same order, last in their transaction: so transactions
 //! wait for each other shortly, and never in a circle.
 
+use std::str::FromStr;
+
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
@@ -34,6 +36,43 @@ impl Quota {
             Self::Questions => "questions",
             Self::Tokens => "tokens",
         }
+    }
+}
+
+impl FromStr for Quota {
+    type Err = &'static str;
+
+    fn from_str(raw: &str) -> std::result::Result<Self, Self::Err> {
+        let all = [Self::Documents, Self::Bytes, Self::Questions, Self::Tokens];
+        let found = all.into_iter().find(|quota| quota.as_str() == raw);
+        found.ok_or("it is `documents`, `bytes`, `questions` or `tokens`")
+    }
+}
+
+/// What a quota is of, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Period {
+    Day,
+    Month,
+}
+
+impl Period {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Month => "month",
+        }
+    }
+}
+
+impl FromStr for Period {
+    type Err = &'static str;
+
+    fn from_str(raw: &str) -> std::result::Result<Self, Self::Err> {
+        let mut all = [Self::Day, Self::Month].into_iter();
+        let found = all.find(|period| period.as_str() == raw);
+        found.ok_or("it is `day` or `month`")
     }
 }
 
@@ -247,4 +286,62 @@ pub async fn used_up(
         })
     });
     Ok(exceeded.max_by_key(|exceeded| exceeded.resets_at))
+}
+
+/// What a tenant may use, in place of the settings.
+#[derive(Clone, Debug)]
+pub struct OwnQuota {
+    pub quota: String,
+    pub period: String,
+    /// `None`: as much as it likes.
+    pub allowed: Option<i64>,
+}
+
+/// The quotas that are a tenant's own.
+///
+/// # Errors
+/// When the database fails.
+pub async fn own(pool: &PgPool, tenant: TenantId) -> Result<Vec<OwnQuota>> {
+    Ok(sqlx::query_as!(
+        OwnQuota,
+        "select quota, period, allowed from quota_overrides where tenant_id = $1 order by quota, period",
+        tenant.0
+    )
+    .fetch_all(pool)
+    .await?)
+}
+
+/// Says what a tenant may use, in place of the settings; `None`: as these say.
+///
+/// # Errors
+/// When the database fails.
+pub async fn allow(
+    pool: &PgPool,
+    tenant: TenantId,
+    quota: Quota,
+    period: Period,
+    allowed: Option<Allowed>,
+) -> Result<()> {
+    let Some(Allowed(allowed)) = allowed else {
+        sqlx::query!(
+            "delete from quota_overrides where tenant_id = $1 and quota = $2 and period = $3",
+            tenant.0,
+            quota.as_str(),
+            period.as_str()
+        )
+        .execute(pool)
+        .await?;
+        return Ok(());
+    };
+    sqlx::query!(
+        "insert into quota_overrides (tenant_id, quota, period, allowed) values ($1, $2, $3, $4)
+         on conflict (tenant_id, quota, period) do update set allowed = excluded.allowed",
+        tenant.0,
+        quota.as_str(),
+        period.as_str(),
+        allowed
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
 }
