@@ -155,6 +155,54 @@ async fn a_word_is_busy_while_its_request_is_and_free_when_that_has_died() {
 }
 
 #[tokio::test]
+async fn a_retry_that_is_sent_again_is_one_attempt_and_not_refused() {
+    let api = Api::start(&[]).await;
+    let made = send(api.upload_as("upload", "a.pdf", pdf())).await;
+    let path = made.headers()["location"].to_str().unwrap().to_owned();
+    let post = async |word: &str, path: &str, body: Value| {
+        let request = api.request("POST", path).header("idempotency-key", word);
+        send(request.json(&body)).await
+    };
+    let cancel = async || {
+        let cancelled = api.request("POST", &format!("{path}/cancel"));
+        assert_eq!(send(cancelled).await.status(), 200);
+    };
+    cancel().await;
+    let retry = format!("{path}/retry");
+    let first = post("one", &retry, json!({"password": "zanzibar"})).await;
+    assert_eq!((first.status().as_u16(), is_replayed(&first)), (202, false));
+    // Of the password nothing is kept, so it is the same with another one.
+    let again = post("one", &retry, json!({"password": "pemba"})).await;
+    assert_eq!((again.status().as_u16(), is_replayed(&again)), (202, true));
+    problem(post("two", &retry, json!({})).await, 409, "conflict").await;
+
+    cancel().await;
+    let all = "/api/v1/documents/retry";
+    let first: Value = post("three", all, json!({})).await.json().await.unwrap();
+    let again = post("three", all, json!({})).await;
+    assert!(is_replayed(&again));
+    assert_eq!(again.json::<Value>().await.unwrap(), first);
+    assert_eq!(first["retried"], 1);
+    let other = post("three", all, json!({"collection": "default"})).await;
+    problem(other, 422, "idempotency_mismatch").await;
+
+    sqlx::query("update documents set state = 'ready', version = 1")
+        .execute(api.pool())
+        .await
+        .unwrap();
+    let reingest = format!("{path}/reingest");
+    for replayed in [false, true] {
+        let answer = post("four", &reingest, json!({})).await;
+        assert_eq!(
+            (answer.status().as_u16(), is_replayed(&answer)),
+            (202, replayed)
+        );
+        let document: Value = answer.json().await.unwrap();
+        assert_eq!(document["wanted"], 2, "{document}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_refused_keeps_no_word_and_what_is_old_is_forgotten() {
     let api = Api::start(&["--idempotency-seconds=3600"]).await;
     problem(send(api.ask("one", "")).await, 400, "invalid_request").await;
