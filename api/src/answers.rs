@@ -88,7 +88,8 @@ impl Answering {
             let look_at = Instant::now() + self.look_after;
             tokio::select! {
                 biased;
-                () = self.state.stop.cancelled() => return Err(ApiError::TookTooLong),
+                // The client can't take it up elsewhere, so it has the time that the process has.
+                () = self.state.late.cancelled() => return Err(self.give_up().await),
                 () = self.seat.ended() => return Err(ApiError::Unauthorized),
                 item = streams::next(&mut self.subscription) => {
                     self.look_after = LOOK_FIRST;
@@ -107,6 +108,15 @@ impl Answering {
                 self.look().await?;
             }
         }
+    }
+
+    /// Nobody will read the rest.
+    async fn give_up(&mut self) -> ApiError {
+        self.reader.disarm();
+        if let Err(error) = self.state.cancel(self.reach.tenant, self.question.0).await {
+            warn!(%error, "an answer that nobody reads goes on");
+        }
+        ApiError::TookTooLong
     }
 
     fn hear(&mut self, event: &Event) -> Result<()> {

@@ -5,7 +5,10 @@ use std::{any::Any, time::Duration};
 
 use axum::{
     Json,
-    extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
+    extract::{
+        multipart::MultipartError,
+        rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
+    },
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -23,7 +26,10 @@ use tower_http::timeout::TimeoutError;
 use tracing::error;
 use utoipa::ToSchema;
 
-use crate::limits::{self, config::Name};
+use crate::{
+    limits::{self, config::Name},
+    paced::TooSlow,
+};
 
 pub(crate) type Result<T> = std::result::Result<T, ApiError>;
 
@@ -82,6 +88,8 @@ pub(crate) enum ApiError {
     LimitUnavailable(Name),
     #[error("the key has too many open streams")]
     TooManyStreamsOfKey { max: usize },
+    #[error("the key has too many requests that wait")]
+    TooManyWaitingOfKey { max: usize },
     #[error("more requests than can be held")]
     Overloaded,
     #[error("the body is encoded")]
@@ -134,7 +142,8 @@ impl ApiError {
             Self::TooLarge { .. } | Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Store(StoreError::QueueFull | StoreError::QuotaExceeded(_))
             | Self::RateLimited { .. }
-            | Self::TooManyStreamsOfKey { .. } => StatusCode::TOO_MANY_REQUESTS,
+            | Self::TooManyStreamsOfKey { .. }
+            | Self::TooManyWaitingOfKey { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::ChangedMeanwhile => StatusCode::PRECONDITION_FAILED,
             Self::IdempotencyOther => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UnsupportedType | Self::NotAZip | Self::EncodedBody => {
@@ -174,7 +183,7 @@ impl ApiError {
                 let left = exceeded.resets_at - Utc::now();
                 Some(left.num_seconds().max(0).unsigned_abs() + 1)
             }
-            Self::TooManyStreamsOfKey { .. } => Some(5),
+            Self::TooManyStreamsOfKey { .. } | Self::TooManyWaitingOfKey { .. } => Some(5),
             Self::IdempotencyBusy => Some(1),
             _ => match self.status() {
                 StatusCode::TOO_MANY_REQUESTS => Some(30),
@@ -223,6 +232,7 @@ impl ApiError {
             ),
             Self::RateLimited { limit, retry_after } => ("rate_limited", "Too many requests", format!("The limit `{limit}` is used up. Try again in {} s, as the header `Retry-After` says.", limits::whole_seconds(*retry_after))),
             Self::TooManyStreamsOfKey { max } => ("rate_limited", "Too many open streams", format!("This key has {max} event streams open, as many as it may. Close some, and try again.")),
+            Self::TooManyWaitingOfKey { max } => ("rate_limited", "Too many requests at a time", format!("This key has {max} requests that wait for a worker, as many as it may. Wait for some of them, and try again.")),
             Self::LimitUnavailable(limit) => ("limit_unavailable", "Requests can't be counted", format!("The limit `{limit}` can't be counted just now, and lets nobody through then. Try again in a few seconds.")),
             Self::Overloaded => ("overloaded", "Too much to do", "The server has as many requests as it can hold. Try again in a few seconds.".into()),
             Self::EncodedBody => ("unsupported_encoding", "Encoded bodies are not taken", "Send the body as it is, without the header `Content-Encoding`.".into()),
@@ -231,7 +241,7 @@ impl ApiError {
             Self::IdempotencyOther => ("idempotency_mismatch", "The key is that of another request", "This `Idempotency-Key` came with another request before. Send a new one with each new request, and the same one only with the same request.".into()),
             Self::Store(StoreError::QuotaExceeded(exceeded)) => ("quota_exceeded", "The quota is used up", format!("You may use {} {} per {}, and this is more than is left. There is more from {}. GET /api/v1/usage shows what is used.", exceeded.allowed, exceeded.quota, exceeded.period, exceeded.resets_at.format("%Y-%m-%d %H:%M UTC"))),
             Self::EmptyFile => ("empty_file", "Empty file", Failure::EmptyFile.message().into()),
-            Self::UploadTooSlow => ("upload_too_slow", "Upload stalled", "No bytes came for too long. Check the connection and upload the file again.".into()),
+            Self::UploadTooSlow => ("upload_too_slow", "Upload stalled", "No bytes came for too long, or they came too slowly. Check the connection and send it again.".into()),
             Self::Conflict(state) => ("conflict", "Not possible now", format!("The document is {state}, so this can't be done. Look at its state first.")),
             Self::Taken(detail) => ("conflict", "Not possible now", detail.clone()),
             Self::NothingToRetry => ("nothing_to_retry", "Nothing to try again", "What this job was about is gone, is being worked on by a newer job, or nobody waits for it any more. Dismiss it.".into()),
@@ -414,10 +424,19 @@ impl From<BytesRejection> for ApiError {
     }
 }
 
-/// Whether the body didn't come since nothing came for too long.
+impl From<MultipartError> for ApiError {
+    fn from(error: MultipartError) -> Self {
+        if has_paused(&error) {
+            return Self::UploadTooSlow;
+        }
+        Self::Invalid(format!("{}. Upload the file again.", error.body_text()))
+    }
+}
+
+/// Whether the body didn't come since nothing came for too long, or too little.
 fn has_paused(rejection: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(rejection), |cause| cause.source())
-        .any(|cause| cause.is::<TimeoutError>())
+        .any(|cause| cause.is::<TimeoutError>() || cause.is::<TooSlow>())
 }
 
 impl From<PathRejection> for ApiError {

@@ -77,11 +77,7 @@ impl Fields {
 
 async fn text(mut field: Field<'_>, bytes_max: usize) -> Result<String> {
     let mut bytes = Vec::new();
-    while let Some(part) = field
-        .chunk()
-        .await
-        .map_err(|error| ApiError::Invalid(error.body_text()))?
-    {
+    while let Some(part) = field.chunk().await? {
         bytes.extend_from_slice(&part);
         if bytes.len() > bytes_max {
             return Err(ApiError::Invalid(format!(

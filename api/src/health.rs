@@ -1,6 +1,12 @@
 //! Is it alive, is it ready, and what does it consist of. Metrics, too.
+//!
+//! Anybody may ask, without a key and as often as they like, also when there is too much to do. So what is told was
+//! found out once a second at the most, however many ask.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json,
@@ -14,6 +20,7 @@ use lectern_shared::{
     store::{self, workers},
 };
 use serde::Serialize;
+use tokio::sync::OnceCell;
 use utoipa::ToSchema;
 
 use crate::{error::ApiError, state::AppState};
@@ -34,7 +41,7 @@ pub(crate) struct Report {
     reindex: Option<Reindex>,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 struct Reindex {
     model: String,
     passages_done: i64,
@@ -42,7 +49,7 @@ struct Reindex {
     since: DateTime<Utc>,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 #[schema(as = HealthCheck)]
 struct Check {
     ok: bool,
@@ -61,6 +68,46 @@ impl Check {
         pgvector: None,
         alive: None,
     };
+}
+
+/// How old what is told may be.
+const AGE_MAX: Duration = Duration::from_secs(1);
+
+/// What was found out last.
+#[derive(Default)]
+pub(crate) struct Known {
+    postgres: Remembered<Check>,
+    redis: Remembered<Check>,
+    workers: Remembered<Check>,
+    model: Remembered<Option<String>>,
+    reindex: Remembered<Option<Reindex>>,
+}
+
+struct Remembered<T>(Mutex<Arc<OnceCell<(Instant, T)>>>);
+
+impl<T> Default for Remembered<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Clone> Remembered<T> {
+    /// What was found out, unless it is too old. Of those who ask meanwhile one finds it out, and the others wait for that.
+    async fn or(&self, find: impl Future<Output = T>) -> T {
+        let cell = {
+            let mut cell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if cell.get().is_some_and(|(at, _)| at.elapsed() >= AGE_MAX) {
+                *cell = Arc::default();
+            }
+            cell.clone()
+        };
+        let find = async {
+            let found = find.await;
+            (Instant::now(), found)
+        };
+        let (_, found) = cell.get_or_init(|| find).await;
+        found.clone()
+    }
 }
 
 /// The process runs: nothing else is asked.
@@ -87,7 +134,11 @@ pub(crate) async fn live() -> &'static str {
     ),
 )]
 pub(crate) async fn ready(State(state): State<AppState>) -> (StatusCode, &'static str) {
-    let (postgres, redis) = tokio::join!(postgres(&state), redis(&state));
+    let known = &state.health;
+    let (postgres, redis) = tokio::join!(
+        known.postgres.or(postgres(&state)),
+        known.redis.or(redis(&state))
+    );
     if postgres.ok && redis.ok {
         (StatusCode::OK, "ready\n")
     } else {
@@ -106,12 +157,13 @@ pub(crate) async fn ready(State(state): State<AppState>) -> (StatusCode, &'stati
     ),
 )]
 pub(crate) async fn report(State(state): State<AppState>) -> (StatusCode, Json<Report>) {
+    let known = &state.health;
     let (postgres, redis, workers, model, reindex) = tokio::join!(
-        postgres(&state),
-        redis(&state),
-        workers(&state),
-        model(&state),
-        reindex(&state)
+        known.postgres.or(postgres(&state)),
+        known.redis.or(redis(&state)),
+        known.workers.or(workers(&state)),
+        known.model.or(model(&state)),
+        known.reindex.or(reindex(&state))
     );
     let ready = postgres.ok && redis.ok && workers.ok;
     let (code, status) = if ready {

@@ -17,6 +17,7 @@ mod idempotency;
 mod limits;
 mod observe;
 mod overload;
+mod paced;
 mod routes;
 mod serve;
 pub mod state;

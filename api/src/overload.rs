@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::header,
     middleware::Next,
     response::Response,
@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::{
     config::HttpSettings,
     error::{ApiError, Result},
-    limits::{Class, class_of},
+    limits::{Class, class_of, waits_for_worker},
     state::AppState,
 };
 
@@ -26,6 +26,7 @@ pub(crate) struct Crowded;
 #[derive(Clone)]
 pub(crate) struct Places {
     requests: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
 }
 
@@ -34,6 +35,7 @@ impl Places {
         let places = |max: usize| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
         Self {
             requests: places(settings.requests_max),
+            waiting: places(settings.waiting_max),
             uploads: places(settings.uploads_max),
         }
     }
@@ -45,9 +47,14 @@ pub(crate) async fn shed(
     request: Request,
     next: Next,
 ) -> Result<Response> {
+    let route = request.extensions().get::<MatchedPath>();
     let (places, what) = match class_of(&request) {
         Class::Exempt => return Ok(next.run(request).await),
         Class::Upload => (&state.places.uploads, "uploads"),
+        // What may take minutes leaves the places of what takes a moment alone.
+        _ if route.is_some_and(|route| waits_for_worker(route.as_str())) => {
+            (&state.places.waiting, "waiting")
+        }
         Class::Request | Class::Ask => (&state.places.requests, "requests"),
     };
     if request.extensions().get::<Crowded>().is_some() {

@@ -19,6 +19,7 @@ use crate::{
     auth::Caller,
     error::{ApiError, Result},
     extract,
+    limits::Wait,
     observe::RequestId,
     questions::{self, Ask},
     state::AppState,
@@ -64,6 +65,7 @@ pub(crate) async fn search(
     State(state): State<AppState>,
     caller: Caller,
     RequestId(request): RequestId,
+    _wait: Wait,
     extract::Json(search): extract::Json<Search>,
 ) -> Result<Json<Found>> {
     let Search {

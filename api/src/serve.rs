@@ -59,6 +59,9 @@ pub fn raise_file_limit(connections_max: usize) {
     }
 }
 
+/// How long before the deadline of a shutdown answers that are still written are given up, so that their clients are told.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
 /// Serves until `stop` is cancelled, then lets open requests end within the configured time.
 /// Event streams end at once: their readers resume elsewhere with `Last-Event-ID`.
 ///
@@ -68,7 +71,8 @@ pub async fn serve(listener: TcpListener, state: AppState, stop: CancellationTok
     let deadline = Duration::from_secs(state.settings.shutdown_seconds.into());
     info!(address = %listener.local_addr()?, "listening");
     let keys = tokio::spawn(Seats::watch(state.clone()));
-    let server = Server::new(state, stop.clone());
+    let upkeep = tokio::spawn(keep_metrics(state.clone()));
+    let server = Server::new(state.clone(), stop.clone());
     let connections = TaskTracker::new();
     loop {
         let crowd = server.crowd.clone().acquire_owned();
@@ -90,19 +94,31 @@ pub async fn serve(listener: TcpListener, state: AppState, stop: CancellationTok
     // Whoever comes from now on is refused at once, and so goes elsewhere.
     drop(listener);
     connections.close();
-    if tokio::time::timeout(deadline, connections.wait())
-        .await
-        .is_err()
-    {
-        info!(
-            connections = connections.len(),
-            "requests still open at the deadline are cut off"
-        );
-        server.cut.cancel();
-        connections.wait().await;
+    let last_moment = LAST_MOMENT.min(deadline / 4);
+    let ended = |time| tokio::time::timeout(time, connections.wait());
+    if ended(deadline - last_moment).await.is_err() {
+        state.late.cancel();
+        if ended(last_moment).await.is_err() {
+            info!(
+                connections = connections.len(),
+                "requests still open at the deadline are cut off"
+            );
+            server.cut.cancel();
+            connections.wait().await;
+        }
     }
+    state.end.cancel();
     keys.await?;
+    upkeep.await?;
     Ok(())
+}
+
+/// Puts samples into their buckets all the while: else they would lie about until somebody asks for `/metrics`.
+async fn keep_metrics(state: AppState) {
+    if let Some(prometheus) = &state.prometheus {
+        let end = state.end.cancelled();
+        metrics::keep_up(prometheus, metrics::UPKEEP_EVERY, end).await;
+    }
 }
 
 #[derive(Clone)]

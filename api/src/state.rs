@@ -29,7 +29,8 @@ use uuid::Uuid;
 use crate::{
     auth::Uses,
     config::ApiSettings,
-    limits::{Limiter, Seats},
+    health::Known,
+    limits::{Limiter, Seats, Waits},
     overload::Places,
 };
 
@@ -51,10 +52,17 @@ pub struct Shared {
     pub(crate) keys: Lookups,
     pub(crate) uses: Uses,
     pub(crate) seats: Seats,
+    pub(crate) waits: Waits,
     pub(crate) places: Places,
     pub(crate) limiter: Limiter,
     pub(crate) prometheus: Option<PrometheusHandle>,
+    pub(crate) health: Known,
+    /// No more requests are taken.
     pub(crate) stop: CancellationToken,
+    /// A moment before those that are left are cut off: answers that can't be taken up elsewhere say so now.
+    pub(crate) late: CancellationToken,
+    /// None are left.
+    pub(crate) end: CancellationToken,
 }
 
 impl Deref for AppState {
@@ -76,6 +84,7 @@ impl AppState {
         prometheus: Option<PrometheusHandle>,
         stop: CancellationToken,
     ) -> Result<Self> {
+        let end = CancellationToken::new();
         let pool = store::connect(store_settings)?;
         let redis = jobs::connect(&store_settings.redis_url)
             .await
@@ -83,12 +92,13 @@ impl AppState {
         Ok(Self(Arc::new(Shared {
             blobs: Blobs::open(store_settings).context("the blob store can't be opened")?,
             dispatcher: Dispatcher::new(redis.clone(), Names::new(&store_settings.redis_prefix)),
-            hub: Hub::start(redis.clone(), store_settings, stop.clone())?,
+            hub: Hub::start(redis.clone(), store_settings, end.clone())?,
             limits: store_settings.into(),
             stream_permits: Arc::new(crate::stream_permits(&settings)),
             keys: Lookups::start(pool.clone()),
             uses: Uses::default(),
             seats: Seats::default(),
+            waits: Waits::default(),
             places: Places::new(&settings.http),
             limiter: Limiter::new(
                 redis.clone(),
@@ -100,7 +110,10 @@ impl AppState {
             pool,
             redis,
             prometheus,
+            health: Known::default(),
             stop,
+            late: CancellationToken::new(),
+            end,
         })))
     }
 

@@ -23,7 +23,7 @@ use crate::{
     error::{self, ApiError, Result},
     idempotency,
     limits::Class,
-    openai,
+    openai, paced,
     state::AppState,
 };
 
@@ -36,7 +36,7 @@ enum Pace {
     Streaming,
     /// The same, and as long as a worker may take besides.
     Waiting,
-    /// As much as the handler counts.
+    /// As much as the handler counts, and as long as it isn't too slow.
     Upload,
 }
 
@@ -151,7 +151,10 @@ fn rows(state: &AppState, table: Vec<Route>) -> Router<AppState> {
                     state.settings.upload_pause_max(),
                 ))
                 .layer(DefaultBodyLimit::max(body_bytes_max)),
-            Pace::Upload => route.handler.layer(DefaultBodyLimit::disable()),
+            Pace::Upload => route
+                .handler
+                .layer::<_, Infallible>(middleware::from_fn_with_state(state.clone(), paced::hold))
+                .layer(DefaultBodyLimit::disable()),
         };
         let admit = middleware::from_fn_with_state((state.clone(), route.need), auth::admit);
         let mut handler = handler.layer(admit);

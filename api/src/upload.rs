@@ -393,7 +393,7 @@ impl Reading {
         let mut collection = None;
         for _ in 0..FIELDS_MAX {
             let field = form.next_field().await;
-            let Some(field) = field.map_err(|error| ApiError::Invalid(error.body_text()))? else {
+            let Some(field) = field? else {
                 let missing = || {
                     let text = "The form has no field `file`. Send one: curl -F file=@your.pdf";
                     ApiError::Invalid(text.into())
@@ -479,7 +479,7 @@ async fn receive(
 ) -> Result<Received> {
     let mut head = Vec::new();
     while head.len() < HEAD_BYTES {
-        let Some(bytes) = next_bytes(state, &mut field).await? else {
+        let Some(bytes) = field.chunk().await? else {
             break;
         };
         head.extend_from_slice(&bytes);
@@ -497,7 +497,7 @@ async fn receive(
         }
     };
     let mut writer = state.blobs.write(key).await?;
-    match pour(state, &mut field, head, &mut writer, bytes_max).await {
+    match pour(&mut field, head, &mut writer, bytes_max).await {
         Ok((bytes, sha256)) => {
             writer.finish().await?;
             Ok(Received {
@@ -517,7 +517,6 @@ async fn receive(
 
 /// Its bytes and their SHA-256.
 async fn pour(
-    state: &AppState,
     field: &mut Field<'_>,
     head: Vec<u8>,
     writer: &mut Writer,
@@ -533,18 +532,9 @@ async fn pour(
         }
         digest.update(&bytes);
         writer.write(&bytes).await?;
-        next = next_bytes(state, field).await?;
+        next = field.chunk().await?;
     }
     Ok((total, digest.finalize().to_vec()))
-}
-
-async fn next_bytes(state: &AppState, field: &mut Field<'_>) -> Result<Option<Bytes>> {
-    tokio::time::timeout(state.settings.upload_pause_max(), field.chunk())
-        .await
-        .map_err(|_| ApiError::UploadTooSlow)?
-        .map_err(|error| {
-            ApiError::Invalid(format!("{}. Upload the file again.", error.body_text()))
-        })
 }
 
 fn is_zip(head: &[u8]) -> bool {

@@ -1,5 +1,7 @@
 //! Every metric that Lectern has, with its help text. Labels come from closed sets, never ids.
 
+use std::time::Duration;
+
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -34,7 +36,7 @@ metrics! {
     counter Count RATE_LIMITED = "lectern_rate_limited_total": "Requests refused for coming too often, by limit";
     counter Count LIMITS_UNAVAILABLE = "lectern_limits_unavailable_total": "Requests that a limit could not count since Redis was away, by limit and outcome: open (let through) or closed (refused)";
     counter Count QUOTA_EXCEEDED = "lectern_quota_exceeded_total": "Refusals, and answers without the generator, since a quota was used up, by quota and period";
-    counter Count REQUESTS_SHED = "lectern_requests_shed_total": "Requests refused since the API had as many as it can hold, by what: connections, requests, uploads or streams";
+    counter Count REQUESTS_SHED = "lectern_requests_shed_total": "Requests refused since the API had as many as it can hold, by what: connections, requests, waiting (for a worker), uploads or streams";
     gauge Count CONNECTIONS_OPEN = "lectern_connections_open": "Open connections to the API";
     counter Count IDEMPOTENT_REQUESTS = "lectern_idempotent_requests_total": "Requests with an Idempotency-Key, by outcome: first, replayed, busy or other";
     counter Count NOT_MODIFIED = "lectern_not_modified_total": "Responses that clients had already (304), by route";
@@ -93,7 +95,7 @@ fn builder() -> Result<PrometheusBuilder, BuildError> {
     PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
 }
 
-/// Installs the recorder of a process that serves its own `/metrics`.
+/// Installs the recorder of a process that serves its own `/metrics`, and keeps it up with [`keep_up`].
 ///
 /// # Errors
 /// When a recorder is installed already.
@@ -115,7 +117,62 @@ pub fn install_with_listener(listen: std::net::SocketAddr) -> Result<(), BuildEr
     Ok(())
 }
 
+/// As often as the exporter itself does it, where it serves `/metrics`.
+pub const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Puts the samples of histograms into their buckets until `end`. Each takes memory until then, and nothing else does it
+/// but a scrape, which may never come.
+pub async fn keep_up(
+    prometheus: &PrometheusHandle,
+    every: Duration,
+    end: impl Future<Output = ()>,
+) {
+    let mut end = std::pin::pin!(end);
+    loop {
+        tokio::select! {
+            () = &mut end => return,
+            () = tokio::time::sleep(every) => prometheus.run_upkeep(),
+        }
+    }
+}
+
 /// Takes the readings that nothing else triggers: the process's memory, file descriptors and CPU.
 pub fn collect_process() {
     metrics_process::Collector::default().collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Kibibytes of memory that the process has.
+    fn memory() -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.unwrap().parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn samples_take_no_memory_although_nobody_asks_for_them() {
+        let recorder = builder().unwrap().build_recorder();
+        let handle = recorder.handle();
+        let every = Duration::from_millis(1);
+        let kept = tokio::spawn(async move {
+            keep_up(&handle, every, std::future::pending()).await;
+        });
+        let histogram =
+            metrics::with_local_recorder(&recorder, || metrics::histogram!(HTTP_DURATION));
+        let before = memory();
+        // 80 MB of samples.
+        for _ in 0..1000 {
+            for _ in 0..10_000 {
+                histogram.record(0.1);
+            }
+            tokio::time::sleep(every).await;
+        }
+        let grown = memory().saturating_sub(before);
+        assert!(grown < 40_000, "{grown} KiB");
+        kept.abort();
+    }
 }

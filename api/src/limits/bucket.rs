@@ -4,13 +4,16 @@
 //! script is our own, and short.
 
 use std::{
+    fmt,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use ipnet::IpNet;
 use lectern_shared::metrics;
 use redis::{Script, aio::ConnectionManager};
 use tracing::warn;
+use uuid::Uuid;
 
 use super::config::{LimitSettings, Name, Quantity};
 
@@ -18,9 +21,28 @@ use super::config::{LimitSettings, Name, Quantity};
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
     pub(super) name: Name,
-    /// Whose requests count: an id or an address.
-    pub(super) whose: String,
+    pub(super) whose: Whose,
     pub(super) quantity: Quantity,
+}
+
+/// Whose requests count together.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Whose {
+    /// A key's, or a tenant's.
+    One(Uuid),
+    Address(IpNet),
+    /// Those with a key from an address.
+    Visitor(Uuid, IpNet),
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(id) => id.fmt(f),
+            Self::Address(address) => address.fmt(f),
+            Self::Visitor(id, address) => write!(f, "{id}:{address}"),
+        }
+    }
 }
 
 /// What became of a request.
@@ -104,7 +126,7 @@ impl Limiter {
         for rule in rules {
             call.key(format!("{}:{}:{}", self.prefix, rule.name, rule.whose))
                 .arg(rule.quantity.count)
-                .arg(rule.quantity.period().as_micros().to_string());
+                .arg(u64::from(rule.quantity.seconds) * 1_000_000);
         }
         let mut connection = self.connection.clone();
         let answer = call.invoke_async::<Vec<(u8, u32, u64, u64)>>(&mut connection);

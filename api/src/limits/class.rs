@@ -36,6 +36,15 @@ impl Class {
     }
 }
 
+/// Whether requests to a route are answered by a worker, and keep their place for as long as that takes.
+pub(crate) fn waits_for_worker(route: &str) -> bool {
+    // Tools come by one route, those that are answered at once, too.
+    matches!(
+        route,
+        "/api/v1/search" | "/mcp" | "/v1/chat/completions" | "/v1/embeddings"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

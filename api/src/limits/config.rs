@@ -1,6 +1,6 @@
 //! The settings of limits and of how connections are held.
 
-use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use axum::http::HeaderValue;
 use clap::{ArgAction, Args, ValueEnum};
@@ -29,6 +29,20 @@ pub struct LimitSettings {
     /// Questions and searches with one key of a widget
     #[arg(long, env = "LECTERN_LIMIT_WIDGET_ASKS", default_value = "60/m")]
     pub limit_widget_asks: Rate,
+    /// Requests with one key of a widget from one address, so that a visitor of the page doesn't take all of the others
+    #[arg(
+        long,
+        env = "LECTERN_LIMIT_WIDGET_ADDRESS_REQUESTS",
+        default_value = "200/m"
+    )]
+    pub limit_widget_address_requests: Rate,
+    /// Questions with one key of a widget from one address
+    #[arg(
+        long,
+        env = "LECTERN_LIMIT_WIDGET_ADDRESS_ASKS",
+        default_value = "20/m"
+    )]
+    pub limit_widget_address_asks: Rate,
     /// Requests of one tenant, with all its keys
     #[arg(long, env = "LECTERN_LIMIT_TENANT_REQUESTS", default_value = "12000/m")]
     pub limit_tenant_requests: Rate,
@@ -70,6 +84,9 @@ pub struct LimitSettings {
     /// Open event streams of one key of a widget at one replica, at the most
     #[arg(long, env = "LECTERN_STREAMS_WIDGET_MAX", default_value_t = 200)]
     pub streams_widget_max: usize,
+    /// Searches, chat completions, embeddings and tools of one key that are waited for at one replica, at the most
+    #[arg(long, env = "LECTERN_WAITING_KEY_MAX", default_value_t = 64)]
+    pub waiting_key_max: usize,
     /// How long event streams may go on after their key has been revoked or has expired
     #[arg(
         long,
@@ -97,12 +114,24 @@ pub struct HttpSettings {
     /// Open connections, at the most; a few more are answered with 503, and the rest waits
     #[arg(long, env = "LECTERN_CONNECTIONS_MAX", default_value_t = 12_000)]
     pub connections_max: usize,
-    /// Requests that are being answered, uploads and open streams aside, at the most; more get 503
+    /// Requests that are being answered, at the most, but for uploads, open streams and those that wait for a worker; more
+    /// get 503
     #[arg(long, env = "LECTERN_REQUESTS_MAX", default_value_t = 512)]
     pub requests_max: usize,
+    /// Searches, chat completions, embeddings and requests of /mcp that are being answered, at the most; more get 503
+    #[arg(long, env = "LECTERN_WAITING_MAX", default_value_t = 512)]
+    pub waiting_max: usize,
     /// Uploads that are being received, at the most; more get 503
     #[arg(long, env = "LECTERN_UPLOADS_MAX", default_value_t = 128)]
     pub uploads_max: usize,
+    /// Bytes a second that an upload brings on the average, at the least, after a first LECTERN_UPLOAD_PAUSE_SECONDS_MAX; 0
+    /// takes any
+    #[arg(
+        long,
+        env = "LECTERN_UPLOAD_BYTES_PER_SECOND_MIN",
+        default_value_t = 4096
+    )]
+    pub upload_bytes_per_second_min: u32,
     /// How long the head of a request may take, the time since the request before included
     #[arg(long, env = "LECTERN_HEAD_SECONDS_MAX", default_value_t = 30)]
     pub head_seconds_max: u32,
@@ -138,10 +167,6 @@ pub struct Quantity {
 impl Quantity {
     pub(crate) fn per_minute(count: u32) -> Self {
         Self { count, seconds: 60 }
-    }
-
-    pub(crate) fn period(self) -> Duration {
-        Duration::from_secs(self.seconds.into())
     }
 }
 
@@ -206,6 +231,8 @@ names! {
     KeyUploads = "key_uploads";
     WidgetRequests = "widget_requests";
     WidgetAsks = "widget_asks";
+    WidgetAddressRequests = "widget_address_requests";
+    WidgetAddressAsks = "widget_address_asks";
     TenantRequests = "tenant_requests";
     TenantAsks = "tenant_asks";
     TenantUploads = "tenant_uploads";

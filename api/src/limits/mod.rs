@@ -12,6 +12,7 @@ mod bucket;
 mod class;
 pub(crate) mod config;
 mod seats;
+mod waits;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -35,11 +36,12 @@ use lectern_shared::{
 pub(crate) use self::{
     address::Peer,
     bucket::Limiter,
-    class::Class,
+    class::{Class, waits_for_worker},
     seats::{Seat, Seats},
+    waits::{Wait, Waits},
 };
 use self::{
-    bucket::{Rule, Told, Verdict},
+    bucket::{Rule, Told, Verdict, Whose},
     config::{Name, Quantity, Rate},
 };
 use crate::{
@@ -108,16 +110,21 @@ pub(crate) async fn admit_ask(extensions: &Extensions, state: &AppState) -> Resu
     judge(state, &rules, visit).await
 }
 
-/// The limits of a request, with what the key's row says instead of the settings.
+/// The limits of a request, with what the key's row says instead of the settings. A widget's key is in the hands of all
+/// visitors of a page, so each of their addresses has one of its own, within that of the key.
 fn rules(state: &AppState, class: Class, address: IpNet, guest: &Guest) -> Vec<Rule> {
     let limits = &state.settings.limits;
     let Guest { own, .. } = guest;
-    let (key, widgets, tenant, of_address, own) = match class {
+    let (key, widgets, visitor, tenant, of_address, own) = match class {
         _ if !limits.rate_limits => return Vec::new(),
         Class::Exempt => return Vec::new(),
         Class::Request => (
             (Name::KeyRequests, limits.limit_key_requests),
             (Name::WidgetRequests, limits.limit_widget_requests),
+            (
+                Name::WidgetAddressRequests,
+                limits.limit_widget_address_requests,
+            ),
             (Name::TenantRequests, limits.limit_tenant_requests),
             (Name::AddressRequests, limits.limit_address_requests),
             own.requests_per_minute,
@@ -125,39 +132,44 @@ fn rules(state: &AppState, class: Class, address: IpNet, guest: &Guest) -> Vec<R
         Class::Ask => (
             (Name::KeyAsks, limits.limit_key_asks),
             (Name::WidgetAsks, limits.limit_widget_asks),
+            (Name::WidgetAddressAsks, limits.limit_widget_address_asks),
             (Name::TenantAsks, limits.limit_tenant_asks),
             (Name::AddressAsks, limits.limit_address_asks),
             own.asks_per_minute,
         ),
         Class::Upload => (
             (Name::KeyUploads, limits.limit_key_uploads),
+            // Widgets upload nothing.
             (Name::KeyUploads, limits.limit_key_uploads),
+            (Name::KeyUploads, Rate(None)),
             (Name::TenantUploads, limits.limit_tenant_uploads),
             (Name::AddressUploads, limits.limit_address_uploads),
             own.uploads_per_minute,
         ),
     };
-    let (name, Rate(quantity)) = match guest.kind {
-        Kind::Widget => widgets,
-        Kind::Secret => key,
+    let ((name, Rate(quantity)), visitor) = match guest.kind {
+        Kind::Widget => (widgets, Some(visitor)),
+        Kind::Secret => (key, None),
     };
     let own = own.and_then(|count| u32::try_from(count).ok());
     let quantity = own.map(Quantity::per_minute).or(quantity);
-    let TenantId(id) = guest.tenant;
+    let ApiKeyId(key) = guest.key;
+    let TenantId(tenant_id) = guest.tenant;
     [
-        rule(name, Rate(quantity), guest.key),
-        rule(tenant.0, tenant.1, id),
-        rule(of_address.0, of_address.1, address),
+        rule(name, Rate(quantity), Whose::One(key)),
+        visitor.and_then(|(name, rate)| rule(name, rate, Whose::Visitor(key, address))),
+        rule(tenant.0, tenant.1, Whose::One(tenant_id)),
+        rule(of_address.0, of_address.1, Whose::Address(address)),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
-fn rule(name: Name, rate: Rate, whose: impl ToString) -> Option<Rule> {
+fn rule(name: Name, rate: Rate, whose: Whose) -> Option<Rule> {
     rate.0.map(|quantity| Rule {
         name,
-        whose: whose.to_string(),
+        whose,
         quantity,
     })
 }
@@ -201,7 +213,8 @@ pub(crate) async fn watch(
         // Valid keys from there go on: many people may share an address, one of whom has an old key in some script.
         // Keys are 256 random bits, so there is nothing to be guessed either.
         let name = Name::AddressAuthFailures;
-        let rule = rule(name, limits.limit_address_auth_failures, visit.address);
+        let whose = Whose::Address(visit.address);
+        let rule = rule(name, limits.limit_address_auth_failures, whose);
         if let Err(refusal) = judge(&state, &Vec::from_iter(rule), &visit).await {
             response = refusal.into_response();
         }

@@ -69,13 +69,13 @@ impl Seats {
         }
     }
 
-    /// Ends the streams of keys that open nothing any more, until `stop` is cancelled: one query for all of them, as
+    /// Ends the streams of keys that open nothing any more, until the process has none: one query for all of them, as
     /// often as the settings say, and none while there are no streams.
     pub(crate) async fn watch(state: AppState) {
         let pause = Duration::from_secs(state.settings.limits.stream_keys_seconds.into());
         loop {
             tokio::select! {
-                () = state.stop.cancelled() => return,
+                () = state.end.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
             let keys: Vec<ApiKeyId> = state.seats.open().keys().copied().collect();

@@ -27,7 +27,7 @@ use crate::{
     auth::Caller,
     error::{self, ApiError, Refusal},
     extract,
-    limits::{self, Seat},
+    limits::{self, Seat, Wait},
     listing,
     observe::RequestId,
     pages::{self, Pages, Range},
@@ -120,16 +120,16 @@ impl Door {
     }
 
     async fn find(&self, question: &Question, parts: &Parts) -> error::Result<Found> {
-        let (caller, request) = asker(&self.state, parts).await?;
+        let (caller, request, wait) = asker(&self.state, parts).await?;
         let wanted = extract::Json(same(question)?);
         let state = State(self.state.clone());
-        let Body(found) = search::search(state, caller, request, wanted).await?;
+        let Body(found) = search::search(state, caller, request, wait, wanted).await?;
         same(&found)
     }
 
     async fn answer(&self, question: Question, mut parts: Parts) -> error::Result<Answered> {
         let state = &self.state;
-        let (caller, RequestId(request)) = asker(state, &parts).await?;
+        let (caller, RequestId(request), _wait) = asker(state, &parts).await?;
         let seat = Seat::from_request_parts(&mut parts, state).await?;
         let ask = Ask {
             question: question.question,
@@ -237,13 +237,14 @@ fn reader(parts: &Parts) -> error::Result<Caller> {
 }
 
 /// Who makes a model run, which counts towards the limits of that.
-async fn asker(state: &AppState, parts: &Parts) -> error::Result<(Caller, RequestId)> {
+async fn asker(state: &AppState, parts: &Parts) -> error::Result<(Caller, RequestId, Wait)> {
     let caller = parts.extensions.get::<Caller>().cloned();
     let request = parts.extensions.get::<RequestId>().cloned();
     let (caller, request) = caller.zip(request).ok_or(ApiError::Unauthorized)?;
     caller.must(Scope::Ask)?;
     limits::admit_ask(&parts.extensions, state).await?;
-    Ok((caller, request))
+    let wait = Wait::of(&caller, state)?;
+    Ok((caller, request, wait))
 }
 
 /// The same in another shape: its JSON is the contract of both.

@@ -28,7 +28,7 @@ use crate::{
     auth::Caller,
     error::{ApiError, Result},
     extract::{self, Object},
-    limits::Seat,
+    limits::{Seat, Wait},
     observe::RequestId,
     questions::{self, Ask},
     reference::shapes,
@@ -137,6 +137,8 @@ pub(crate) async fn complete(
     caller: Caller,
     RequestId(request): RequestId,
     headers: HeaderMap,
+    // Of a stream until its head is there: then it has a seat.
+    _wait: Wait,
     seat: Seat,
     extract::Json(wanted): extract::Json<Wanted>,
 ) -> Result<Response> {

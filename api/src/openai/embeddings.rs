@@ -22,6 +22,7 @@ use crate::{
     config::ApiSettings,
     error::{ApiError, Result},
     extract,
+    limits::Wait,
     observe::RequestId,
     reference::shapes,
     state::AppState,
@@ -55,6 +56,7 @@ pub(crate) async fn create(
     State(state): State<AppState>,
     caller: Caller,
     RequestId(request): RequestId,
+    _wait: Wait,
     extract::Json(wanted): extract::Json<Wanted>,
 ) -> Result<Json<Value>> {
     let model = models::current(&state.pool)

@@ -3,12 +3,18 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use lectern_shared::{
+    events::{Publisher, payload::AnswerDone},
+    jobs,
+};
 use reqwest::{Client, Response, header};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinHandle,
 };
+use uuid::Uuid;
 
 use super::{Api, pdf, problem};
 
@@ -152,22 +158,98 @@ async fn connections_beyond_the_most_are_told_so_and_health_is_still_seen() {
 
 #[tokio::test]
 async fn requests_beyond_the_most_are_refused_at_once_and_those_before_are_answered() {
-    let api = Api::start(&["--requests-max=1", "--search-timeout-ms=3000"]).await;
-    // Waits for a worker, of which there is none.
-    let search = api
-        .request("POST", "/api/v1/search")
-        .json(&json!({"question": "Why?"}))
-        .send();
-    let search = tokio::spawn(search);
+    let api = Api::start(&["--requests-max=1"]).await;
+    // Its body doesn't come yet.
+    let mut slow = api.connect().await;
+    let body = json!({"question": "Why?"}).to_string();
+    let head = format!(
+        "POST /api/v1/questions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer lectern-dev\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
     let refused = api
-        .until("the search takes no place", "/api/v1/collections", 503)
+        .until("the question takes no place", "/api/v1/collections", 503)
         .await;
     problem(refused, 503, "overloaded").await;
     assert_eq!(api.fresh("/api/v1/health/live").await.status(), 200);
     // Uploads have places of their own.
     assert_eq!(api.upload("a.pdf", pdf()).await.status(), 202);
-    problem(search.await.unwrap().unwrap(), 503, "no_worker").await;
+    slow.write_all(body.as_bytes()).await.unwrap();
+    let said = all(&mut slow).await;
+    assert!(said.starts_with("HTTP/1.1 202 "), "{said}");
     assert_eq!(api.fresh("/api/v1/collections").await.status(), 200);
+}
+
+#[tokio::test]
+async fn what_waits_for_workers_takes_no_place_of_what_is_quick() {
+    let api = Api::start(&[
+        "--requests-max=1",
+        "--waiting-max=1",
+        "--search-timeout-ms=5000",
+    ])
+    .await;
+    let search = || {
+        let request = api.request("POST", "/api/v1/search");
+        request.json(&json!({"question": "Why?"})).send()
+    };
+    // There is no worker.
+    let waits = tokio::spawn(search());
+    let began = Instant::now();
+    while api.count("questions").await == 0 {
+        assert!(began.elapsed() < DEADLINE, "the search is not there");
+    }
+    problem(search().await.unwrap(), 503, "overloaded").await;
+    assert_eq!(api.fresh("/api/v1/collections").await.status(), 200);
+    problem(waits.await.unwrap().unwrap(), 503, "no_worker").await;
+    problem(search().await.unwrap(), 503, "no_worker").await;
+}
+
+#[tokio::test]
+async fn an_upload_that_comes_too_slowly_loses_its_place_although_it_never_pauses() {
+    let api = Api::start(&[
+        "--uploads-max=1",
+        "--upload-pause-seconds-max=1",
+        "--upload-bytes-per-second-min=100",
+    ])
+    .await;
+    let begin = async || {
+        let mut stream = api.connect().await;
+        let head = "POST /api/v1/documents HTTP/1.1\r\nhost: x\r\nauthorization: Bearer lectern-dev\r\n\
+             content-type: multipart/form-data; boundary=b\r\ncontent-length: 100000\r\nconnection: close\r\n\r\n\
+             --b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    };
+    let (mut answer, mut upload) = begin().await.into_split();
+    let began = Instant::now();
+    let drop_by_drop = async {
+        while upload.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let read = async {
+        let mut said = Vec::new();
+        let _ = answer.read_to_end(&mut said).await;
+        String::from_utf8_lossy(&said).into_owned()
+    };
+    let said = tokio::time::timeout(DEADLINE, async {
+        tokio::select! {
+            said = read => said,
+            () = drop_by_drop => panic!("the connection was closed without an answer"),
+        }
+    });
+    let said = said.await.expect("it keeps its place");
+    assert!(
+        said.starts_with("HTTP/1.1 408 ") && said.contains("upload_too_slow"),
+        "{said}"
+    );
+    assert!(began.elapsed() > Duration::from_secs(1), "too early");
+    assert_eq!(api.place.blob_count(), 0);
+    // One that stands still does so, too; and its place is free for the next.
+    let said = all(&mut begin().await).await;
+    assert!(said.contains("upload_too_slow"), "{said}");
+    assert_eq!(api.upload("a.pdf", pdf()).await.status(), 202);
 }
 
 #[tokio::test]
@@ -204,6 +286,62 @@ async fn at_its_end_streams_say_when_to_come_back_and_answers_under_way_are_give
             "new connections are still taken"
         );
     }
+}
+
+/// Asks by the door of OpenAI, and tells the question that it has become.
+async fn complete(api: &Api, stream: bool) -> (JoinHandle<reqwest::Result<Response>>, Uuid) {
+    let body = json!({
+        "model": "lectern", "messages": [{"role": "user", "content": "Where?"}], "stream": stream
+    });
+    let asked = api.request("POST", "/v1/chat/completions").json(&body);
+    let asked = tokio::spawn(asked.send());
+    let began = Instant::now();
+    loop {
+        let found = sqlx::query_scalar("select id from questions order by id desc limit 1");
+        if let Some(id) = found.fetch_optional(api.pool()).await.unwrap() {
+            return (asked, id);
+        }
+        assert!(began.elapsed() < DEADLINE, "the question is not there");
+    }
+}
+
+#[tokio::test]
+async fn at_its_end_answers_that_can_not_be_taken_up_elsewhere_are_still_written() {
+    for stream in [true, false] {
+        let api = Api::start(&[]).await;
+        let (asked, question) = complete(&api, stream).await;
+        let redis = jobs::connect(&api.place.settings.redis_url).await.unwrap();
+        let mut publisher = Publisher::new(redis, &api.place.settings, question, 1);
+        assert!(publisher.publish("token", &json!({"text": "Here "})).await);
+        api.stop.cancel();
+        let began = Instant::now();
+        while TcpStream::connect(api.address).await.is_ok() {
+            assert!(began.elapsed() < DEADLINE, "it doesn't stop");
+        }
+        assert!(publisher.publish("token", &json!({"text": "it is."})).await);
+        assert!(publisher.publish("done", &AnswerDone::default()).await);
+        let answer = asked.await.unwrap().unwrap();
+        assert_eq!(answer.status(), 200);
+        let said = tokio::time::timeout(DEADLINE, answer.text()).await.unwrap();
+        let said = said.unwrap();
+        if stream {
+            assert!(said.contains("it is.") && said.contains("[DONE]"), "{said}");
+        } else {
+            assert!(said.contains("Here it is."), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn at_its_end_answers_that_take_too_long_are_told_so_and_not_written_on() {
+    let api = Api::start(&["--shutdown-seconds=1"]).await;
+    let (asked, _) = complete(&api, false).await;
+    api.stop.cancel();
+    let answer = asked.await.unwrap().unwrap();
+    assert_eq!(answer.status(), 503);
+    let refused: Value = answer.json().await.unwrap();
+    assert_eq!(refused["error"]["code"], "took_too_long", "{refused}");
+    assert_eq!(api.count("questions where state = 'cancelled'").await, 1);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use lectern_shared::{
 use reqwest::Response;
 use serde_json::Value;
 
-use super::{Api, pdf, problem};
+use super::{Api, keys::PAGE, pdf, problem};
 
 const LIST: &str = "/api/v1/collections";
 
@@ -246,6 +246,102 @@ async fn a_key_may_have_limits_of_its_own() {
     let refused = api.request_with(&key, "GET", &events).send().await.unwrap();
     assert!(number(&refused, "retry-after") > 0);
     problem(refused, 429, "rate_limited").await;
+}
+
+#[tokio::test]
+async fn one_visitor_of_a_page_does_not_take_what_the_others_may_ask() {
+    let api = Api::start_limited(&[
+        "--limit-widget-asks=10/h",
+        "--limit-widget-address-asks=2/h",
+        "--trusted-proxies=127.0.0.1",
+    ])
+    .await;
+    let mut keys = Vec::new();
+    for name in ["one", "other"] {
+        let wanted = serde_json::json!({
+            "name": name, "kind": "widget", "collections": ["default"], "origins": [PAGE]
+        });
+        let made = api.make_key(&wanted).await;
+        keys.push(made["key"].as_str().unwrap().to_owned());
+    }
+    let ask = async |key: &str, address: &str| {
+        let request = api.request_with(key, "POST", "/api/v1/questions");
+        let request = request.header("origin", PAGE);
+        let request = request.header("x-forwarded-for", address);
+        let request = request.json(&serde_json::json!({"question": "Why?"}));
+        request.send().await.unwrap()
+    };
+    for _ in 0..2 {
+        assert_eq!(ask(&keys[0], "203.0.113.7").await.status(), 202);
+    }
+    for _ in 0..20 {
+        let refused = problem(ask(&keys[0], "203.0.113.7").await, 429, "rate_limited").await;
+        let detail = refused["detail"].as_str().unwrap();
+        assert!(detail.contains("`widget_address_asks`"), "{detail}");
+    }
+    // Of the key's ten, two are taken.
+    let elsewhere = ask(&keys[0], "203.0.113.8").await;
+    assert_eq!(elsewhere.status(), 202);
+    assert_eq!(ask(&keys[1], "203.0.113.7").await.status(), 202);
+    for address in 9..15 {
+        let asked = ask(&keys[0], &format!("203.0.113.{address}")).await;
+        assert_eq!(asked.status(), 202, "{address}");
+    }
+    // All visitors together have those of the key, and none besides.
+    assert_eq!(ask(&keys[0], "203.0.113.15").await.status(), 202);
+    let refused = problem(ask(&keys[0], "203.0.113.16").await, 429, "rate_limited").await;
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(detail.contains("`widget_asks`"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_key_has_as_many_requests_waiting_as_it_may_and_is_in_nobodys_way() {
+    let api = Api::start(&["--waiting-key-max=2", "--search-timeout-ms=10000"]).await;
+    let (_, other) = api.another_key().await;
+    let search = |key: &str| {
+        let request = api.request_with(key, "POST", "/api/v1/search");
+        request
+            .json(&serde_json::json!({"question": "Why?"}))
+            .send()
+    };
+    // There is no worker.
+    let waiting: Vec<_> = (0..2)
+        .map(|_| tokio::spawn(search(keys::DEVELOPMENT_KEY)))
+        .collect();
+    let began = Instant::now();
+    while api.count("questions").await < 2 {
+        assert!(began.elapsed().as_secs() < 20, "the searches are not there");
+    }
+    let refused = search(keys::DEVELOPMENT_KEY).await.unwrap();
+    assert!(number(&refused, "retry-after") > 0);
+    problem(refused, 429, "rate_limited").await;
+    for (path, body) in [
+        (
+            "/v1/chat/completions",
+            serde_json::json!({"model": "lectern", "messages": [{"role": "user", "content": "Why?"}]}),
+        ),
+        (
+            "/v1/embeddings",
+            serde_json::json!({"model": "lectern-embedding", "input": "Why?"}),
+        ),
+    ] {
+        let refused = api.request("POST", path).json(&body).send().await.unwrap();
+        assert_eq!(refused.status(), 429, "{path}");
+    }
+    let call = serde_json::json!({"name": "search", "arguments": {"question": "Why?"}});
+    let told = api.mcp(keys::DEVELOPMENT_KEY, "tools/call", &call);
+    let told = told.send().await.unwrap().text().await.unwrap();
+    assert!(told.contains("Too many requests at a time"), "{told}");
+    // What doesn't wait goes on, and so does another key.
+    assert_eq!(api.request("GET", LIST).send().await.unwrap().status(), 200);
+    assert_eq!(api.count("questions").await, 2);
+    let others = tokio::spawn(search(&other));
+    while api.count("questions").await < 3 {
+        assert!(began.elapsed().as_secs() < 20, "the other key is refused");
+    }
+    for ended in waiting.into_iter().chain([others]) {
+        problem(ended.await.unwrap().unwrap(), 503, "no_worker").await;
+    }
 }
 
 async fn events_of_an_upload(api: &Api) -> String {

@@ -13,6 +13,7 @@ mod lifecycle;
 mod limits;
 mod mcp;
 mod operations;
+mod outages;
 mod page;
 mod quotas;
 mod reference;
