@@ -61,13 +61,18 @@ struct Asking {
 impl Asking {
     async fn run(&mut self, session: &Session, wanted: Ask) -> Result<()> {
         let text = search::text(&wanted.question)?;
+        let collection = match wanted.conversation.as_deref() {
+            // A conversation that goes on has a collection.
+            Some(id) if id != "new" => wanted.collection,
+            _ => session.collection(wanted.collection),
+        };
         self.conversation = match wanted.conversation.as_deref() {
-            Some("new") => Some(begin(session, wanted.collection.as_deref()).await?),
+            Some("new") => Some(begin(session, collection.as_deref()).await?),
             other => other.map(ToOwned::to_owned),
         };
         let mut body = json!({"question": text});
         let fields = [
-            ("collection", wanted.collection.map(Value::from)),
+            ("collection", collection.map(Value::from)),
             (
                 "conversation_id",
                 self.conversation.clone().map(Value::from),

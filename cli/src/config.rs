@@ -40,6 +40,14 @@ pub(crate) struct Common {
     /// The file that `lectern login` writes [default: lectern/config.toml in the user's folder for configuration]
     #[arg(long = "config-file", global = true, env = "LECTERN_CONFIG_FILE")]
     pub(crate) config_file: Option<PathBuf>,
+    /// The collection where a command names none [default: what `lectern login` has stored, else the server's]
+    #[arg(
+        long,
+        global = true,
+        env = "LECTERN_COLLECTION",
+        value_name = "COLLECTION"
+    )]
+    pub(crate) default_collection: Option<String>,
     /// Print JSON; errors, too, on the standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -254,6 +262,18 @@ pub(crate) struct CreateKey {
     /// The origin of pages that a widget key is for; may be given several times
     #[arg(long = "origin")]
     pub(crate) origins: Vec<String>,
+    /// Requests a minute, but for questions, searches and uploads [default: as the server's settings say, as of the others]
+    #[arg(long)]
+    pub(crate) requests_per_minute: Option<u32>,
+    /// Questions and searches a minute
+    #[arg(long)]
+    pub(crate) asks_per_minute: Option<u32>,
+    /// Uploads a minute
+    #[arg(long)]
+    pub(crate) uploads_per_minute: Option<u32>,
+    /// Open event streams at one replica of the server
+    #[arg(long)]
+    pub(crate) streams_max: Option<u32>,
 }
 
 #[derive(Args, Clone, Debug)]

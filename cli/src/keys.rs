@@ -38,6 +38,8 @@ fn request(wanted: CreateKey) -> Value {
     json!({
         "name": wanted.name, "kind": kind, "scopes": wanted.scopes, "collections": collections,
         "expires_at": wanted.expires_at, "origins": wanted.origins,
+        "requests_per_minute": wanted.requests_per_minute, "asks_per_minute": wanted.asks_per_minute,
+        "uploads_per_minute": wanted.uploads_per_minute, "streams_max": wanted.streams_max,
     })
 }
 
@@ -107,10 +109,18 @@ mod tests {
             collections: Vec::new(),
             expires_at: None,
             origins: Vec::new(),
+            requests_per_minute: None,
+            asks_per_minute: Some(60),
+            uploads_per_minute: None,
+            streams_max: None,
         };
         let body = request(wanted);
         assert_eq!(body["collections"], Value::Null);
         assert_eq!(body["kind"], "secret");
         assert_eq!(body["expires_at"], Value::Null);
+        assert_eq!(
+            (&body["asks_per_minute"], &body["streams_max"]),
+            (&json!(60), &Value::Null)
+        );
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 
 pub(crate) async fn run(session: &Session, wanted: List) -> Result<()> {
     let fields = [
-        ("collection", wanted.collection),
+        ("collection", session.collection(wanted.collection)),
         ("state", wanted.state),
         ("name", wanted.name),
         ("metadata", wanted.metadata.map(|object| object.to_string())),

@@ -1,4 +1,4 @@
-//! `lectern login`, `logout` and `config`: the address and the key that are stored.
+//! `lectern login`, `logout` and `config`: the address, the key and the collection that are stored.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -26,6 +26,7 @@ pub(crate) async fn login(session: &Session, wanted: Login) -> Result<()> {
     let stored = Stored {
         url: Some(url.to_string()),
         key: Some(key),
+        collection: session.collection(None),
     };
     profile::write(&session.profile.file, &stored)?;
     if session.out.json {
@@ -98,12 +99,16 @@ pub(crate) fn show(session: &Session) -> Result<()> {
     if session.out.json {
         return session
             .out
-            .value(&json!({"url": profile.url.as_str(), "key": key, "file": profile.file}));
+            .value(&json!({
+                "url": profile.url.as_str(), "key": key, "collection": profile.collection, "file": profile.file
+            }));
     }
     let key = key.unwrap_or_else(|| "none: store one with `lectern login`".to_owned());
+    let collection = profile.collection.as_deref();
     session.out.line(&format!(
-        "url   {}\nkey   {key}\nfile  {}",
+        "url         {}\nkey         {key}\ncollection  {}\nfile        {}",
         profile.url,
+        collection.unwrap_or("none: the server's own"),
         profile.file.display()
     ))
 }

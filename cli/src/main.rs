@@ -42,6 +42,13 @@ struct Session {
     stop: CancellationToken,
 }
 
+impl Session {
+    /// The collection that a command is about, if it is to be told.
+    fn collection(&self, named: Option<String>) -> Option<String> {
+        named.or_else(|| self.profile.collection.clone())
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let cli = Cli::parse();

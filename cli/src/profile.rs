@@ -1,4 +1,4 @@
-//! Which server, with which key: from the command line, the environment, or the file that `lectern login` writes.
+//! Which server, with which key, in which collection: from the command line, the environment, or the file that `lectern login` writes.
 
 use std::{
     io::Write,
@@ -22,12 +22,15 @@ const LOCAL: &str = "http://localhost:8080";
 pub(crate) struct Stored {
     pub(crate) url: Option<String>,
     pub(crate) key: Option<String>,
+    pub(crate) collection: Option<String>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Profile {
     pub(crate) url: Url,
     pub(crate) key: Option<String>,
+    /// Where a command names none.
+    pub(crate) collection: Option<String>,
     pub(crate) file: PathBuf,
     pub(crate) stored: Stored,
 }
@@ -48,15 +51,18 @@ impl Profile {
         let stored = read(&file)?;
         let given = |value: &Option<String>| value.clone().filter(|value| !value.trim().is_empty());
         let named = given(&common.url);
-        // A key that was stored for one server is not shown to another.
+        // A key that was stored for one server is not shown to another, and a collection may not be there.
         let same = named.is_none() || stored.url.is_none() || same_server(&named, &stored.url);
         let key = given(&common.key).or_else(|| stored.key.clone().filter(|_| same));
+        let collection = given(&common.default_collection)
+            .or_else(|| stored.collection.clone().filter(|_| same));
         let raw = named
             .or_else(|| stored.url.clone())
             .unwrap_or_else(|| LOCAL.to_owned());
         Ok(Self {
             url: address(&raw)?,
             key,
+            collection,
             file,
             stored,
         })

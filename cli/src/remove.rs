@@ -14,9 +14,10 @@ use crate::{
 pub(crate) async fn run(session: &Session, wanted: Remove) -> Result<()> {
     let client = &session.client;
     let mut found: Vec<Document> = Vec::new();
+    let collection = session.collection(wanted.collection);
     // All are looked up before the first one goes: a name that is wrong deletes nothing.
     for named in &wanted.documents {
-        let document = documents::resolve(client, named, wanted.collection.as_deref()).await?;
+        let document = documents::resolve(client, named, collection.as_deref()).await?;
         let document = documents::parse(client, &document)?;
         if !found.iter().any(|other| other.id == document.id) {
             found.push(document);

@@ -16,7 +16,10 @@ const SHOWN: usize = 240;
 pub(crate) async fn run(session: &Session, wanted: Search) -> Result<()> {
     let mut body = json!({"question": text(&wanted.question)?});
     let fields = [
-        ("collection", wanted.collection.map(Value::from)),
+        (
+            "collection",
+            session.collection(wanted.collection).map(Value::from),
+        ),
         ("passages", wanted.passages.map(Value::from)),
         ("filter", wanted.filter),
     ];

@@ -12,7 +12,10 @@ use crate::{
 
 pub(crate) async fn run(session: &Session, wanted: Status) -> Result<()> {
     match &wanted.document {
-        Some(named) => document(session, named, wanted.collection.as_deref()).await,
+        Some(named) => {
+            let collection = session.collection(wanted.collection);
+            document(session, named, collection.as_deref()).await
+        }
         None => server(session).await,
     }
 }

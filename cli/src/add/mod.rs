@@ -49,7 +49,7 @@ pub(crate) async fn run(session: &Session, wanted: Add) -> Result<()> {
             found.files.len()
         )));
     }
-    let collection = wanted.collection.clone();
+    let collection = session.collection(wanted.collection.clone());
     let plan = Plan {
         session,
         collection: collection.unwrap_or_else(|| "default".to_owned()),

@@ -20,7 +20,8 @@ use crate::{
     output::table,
 };
 
-pub(crate) async fn run(session: &Session, wanted: Eval) -> Result<()> {
+pub(crate) async fn run(session: &Session, mut wanted: Eval) -> Result<()> {
+    wanted.collection = session.collection(wanted.collection);
     let mut questions = read(&wanted.set)?;
     if let Some(limit) = wanted.limit {
         questions.truncate(limit);

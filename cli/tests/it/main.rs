@@ -6,5 +6,6 @@ mod support;
 
 mod adding;
 mod asking;
+mod keys;
 mod looking;
 mod trouble;

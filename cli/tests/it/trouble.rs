@@ -64,7 +64,7 @@ async fn a_key_is_stored_after_it_was_tried_for_its_owner_alone() {
     assert!(shown.out.contains(&url), "{shown:?}");
     let elsewhere = ended(lectern.stranger(&["config", "--url", "http://elsewhere.example"])).await;
     assert!(
-        elsewhere.out.contains("key   none"),
+        elsewhere.out.contains("key         none"),
         "a key is for its own server: {elsewhere:?}"
     );
     assert_eq!(ended(lectern.stranger(&["logout"])).await.code, 0);
