@@ -118,6 +118,8 @@ pub struct ReindexCommand {
     #[command(flatten)]
     pub embedding: EmbeddingSettings,
     #[command(flatten)]
+    pub rerank: RerankSettings,
+    #[command(flatten)]
     pub store: StoreSettings,
     #[command(flatten)]
     pub log: LogSettings,
@@ -413,7 +415,7 @@ pub struct RerankSettings {
     /// none, late-interaction (keeps about 2 kB for each passage) or cross-encoder (needs its model)
     #[arg(long, env = "LECTERN_RERANKER", default_value = "late-interaction")]
     pub reranker: RerankerKind,
-    /// Passages of the search that are looked at, at the least
+    /// The best passages of a search that are reranked; more stay behind them
     #[arg(long, env = "LECTERN_RERANK_CANDIDATES", default_value_t = 20,
           value_parser = clap::value_parser!(u16).range(1..=200))]
     pub rerank_candidates: u16,
@@ -541,12 +543,11 @@ pub struct AnswerSettings {
     pub history_tokens_max: usize,
 }
 
-impl RunSettings {
+impl RerankSettings {
     /// Whether passages are stored with the vectors of their tokens: if they are of use, and there are any.
     #[must_use]
-    pub fn keeps_token_vectors(&self) -> bool {
-        self.rerank.reranker == RerankerKind::LateInteraction
-            && self.embedding.model_runtime == Runtime::Ort
+    pub fn keeps_token_vectors(&self, embedding: &EmbeddingSettings) -> bool {
+        self.reranker == RerankerKind::LateInteraction && embedding.model_runtime == Runtime::Ort
     }
 }
 

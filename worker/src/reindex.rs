@@ -18,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    config::ReindexCommand, ingest::HEADINGS_SEPARATOR as SEPARATOR, models::EmbedderHandle,
+    config::ReindexCommand,
+    ingest::HEADINGS_SEPARATOR as SEPARATOR,
+    models::{Embedded, EmbedderHandle, TokenSigns},
 };
 
 /// How often progress is logged.
@@ -132,7 +134,8 @@ async fn build_and_switch(
 ) -> Result<bool> {
     let mut indexed = false;
     loop {
-        embed_missing(pool, embedder, model, stop).await?;
+        let with_tokens = command.rerank.keeps_token_vectors(&command.embedding);
+        embed_missing(pool, embedder, model, with_tokens, stop).await?;
         if stop.is_cancelled() {
             return Ok(false);
         }
@@ -149,11 +152,13 @@ async fn build_and_switch(
     }
 }
 
-/// Until there is nothing left that this process or another one could embed, or it is told to stop.
+/// Until there is nothing left that this process or another one could embed, or it is told to stop. `with_tokens`: the
+/// vectors of tokens are wanted, too.
 async fn embed_missing(
     pool: &PgPool,
     embedder: &EmbedderHandle,
     model: ModelId,
+    with_tokens: bool,
     stop: &CancellationToken,
 ) -> Result<()> {
     let mut builder = Builder::join(pool, model).await?;
@@ -175,8 +180,22 @@ async fn embed_missing(
         from = last.id + 1;
         let ids: Vec<i64> = batch.iter().map(|missing| missing.id).collect();
         let texts = batch.iter().map(embedded).collect();
-        let vectors = embedder.embed_passages(texts).await?;
-        builder.store(&ids, &vectors).await?;
+        // What compares tokens is to be as good after the switch as before.
+        let embedded = if with_tokens {
+            embedder.embed_passages_tokens(texts).await?
+        } else {
+            let vectors = embedder.embed_passages(texts).await?;
+            let bare = |vector| Embedded {
+                vector,
+                tokens: None,
+            };
+            vectors.into_iter().map(bare).collect()
+        };
+        let (vectors, token_vectors): (Vec<_>, Vec<_>) = embedded
+            .into_iter()
+            .map(|passage| (passage.vector, passage.tokens.map(TokenSigns::into_bytes)))
+            .unzip();
+        builder.store(&ids, &vectors, &token_vectors).await?;
         if told.elapsed() > TELL_EVERY
             && let Some(build) = reindex::progress(pool).await?
         {

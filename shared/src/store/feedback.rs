@@ -237,7 +237,10 @@ pub async fn list(
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Golden {
     pub id: QuestionId,
+    /// As it was searched for: a follow-up as what it was taken for.
     pub question: String,
+    /// What the documents' metadata had to contain.
+    pub filter: Option<Value>,
     pub collection: String,
     /// In the order of the answer's `[n]`; those of documents that are gone are not there.
     pub sources: Vec<GoldenSource>,
@@ -271,13 +274,14 @@ pub async fn golden(
     limit: u32,
 ) -> Result<Vec<Golden>> {
     let rows = sqlx::query!(
-        r#"select question.id as "id: QuestionId", question.text, collection.name as collection,
+        r#"select question.id as "id: QuestionId", coalesce(question.standalone_question, question.text) as "text!",
+               question.filter, collection.name as collection,
                jsonb_agg(
                    jsonb_build_object(
                        'number', ordinal, 'document', source.document_id, 'document_name', document.name,
                        'page_first', page_first, 'page_last', page_last, 'text', source.text,
                        'current', document.version = source.version,
-                       'cited', position('[' || ordinal || ']' in answer.text) > 0)
+                       'cited', source.cited)
                    order by ordinal) as "sources!: Json<Vec<GoldenSource>>"
            from feedback
            join questions question on question.id = feedback.question_id
@@ -301,6 +305,7 @@ pub async fn golden(
     let golden = rows.into_iter().map(|row| Golden {
         id: row.id,
         question: row.text,
+        filter: row.filter,
         collection: row.collection,
         sources: row.sources.0,
     });

@@ -232,11 +232,17 @@ impl Builder {
         Ok(Vec::new())
     }
 
-    /// Writes the vectors of a batch and frees it. Chunks that were deleted meanwhile stay so.
+    /// Writes the vectors of a batch, and those of its tokens as far as there are any, and frees it. Chunks that were
+    /// deleted meanwhile stay so.
     ///
     /// # Errors
     /// [`StoreError::ModelMismatch`] when the build was aborted; or when the database fails.
-    pub async fn store(&mut self, ids: &[i64], vectors: &[Vec<f32>]) -> Result<()> {
+    pub async fn store(
+        &mut self,
+        ids: &[i64],
+        vectors: &[Vec<f32>],
+        token_vectors: &[Option<Vec<u8>>],
+    ) -> Result<()> {
         let vectors: Vec<HalfVector> = vectors
             .iter()
             .map(|vector| HalfVector::from_f32_slice(vector))
@@ -251,6 +257,19 @@ impl Builder {
             self.model.0,
             ids,
             &vectors as &[HalfVector],
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "insert into chunk_token_vectors (chunk_id, model_id, vectors)
+             select chunk.id, $1, new.vectors
+             from unnest($2::bigint[], $3::bytea[]) as new (id, vectors)
+             join chunks chunk on chunk.id = new.id and chunk.model_id_next = $1
+             where new.vectors is not null
+             on conflict (chunk_id, model_id) do nothing",
+            self.model.0,
+            ids,
+            token_vectors as &[Option<Vec<u8>>],
         )
         .execute(&mut *tx)
         .await?;
@@ -419,7 +438,11 @@ pub async fn abort(pool: &PgPool, patience: Duration) -> Result<bool> {
         tx.commit().await?;
         Ok(aborted.rows_affected() > 0)
     });
-    Ok(aborted.await?.unwrap_or(false))
+    let aborted = aborted.await?.unwrap_or(false);
+    if aborted {
+        forget_token_vectors(pool).await?;
+    }
+    Ok(aborted)
 }
 
 /// Drops the vectors of the model that was active before, and their index. False when a build has them, or when the
@@ -441,7 +464,22 @@ pub async fn forget(pool: &PgPool, patience: Duration) -> Result<bool> {
         tx.commit().await?;
         Ok(true)
     });
-    Ok(forgotten.await?.unwrap_or(false))
+    let forgotten = forgotten.await?.unwrap_or(false);
+    if forgotten {
+        forget_token_vectors(pool).await?;
+    }
+    Ok(forgotten)
+}
+
+/// Those of models that nothing is searched by, nor will be.
+async fn forget_token_vectors(pool: &PgPool) -> Result<()> {
+    sqlx::query!(
+        "delete from chunk_token_vectors
+         where model_id in (select id from embedding_models where not active and not building)"
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
 }
 
 /// Tries again while the table is busy, which it is for moments.

@@ -106,6 +106,17 @@ pub async fn passages(pool: &PgPool, query: &Query<'_>) -> Result<Vec<Passage>> 
     Ok(found)
 }
 
+/// How many chunks there are, of all tenants, as far as PostgreSQL has counted: the HNSW index has all of them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn chunks_estimate(pool: &PgPool) -> Result<i64> {
+    let estimate = sqlx::query_scalar!(
+        r#"select greatest(reltuples, 0)::bigint as "estimate!" from pg_class where oid = 'chunks'::regclass"#
+    );
+    Ok(estimate.fetch_one(pool).await?)
+}
+
 /// Similarity and the words' scores are each brought to 0 … 1, from the least that they can be to the most that they are
 /// among the candidates, and added with their weights: Bruch, Gai and Ingber, "An Analysis of Fusion Functions for
 /// Hybrid Retrieval" (2023). A candidate of the words alone has its similarity all the same; one of the vectors alone

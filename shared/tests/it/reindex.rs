@@ -78,7 +78,11 @@ async fn build(place: &Place, model: ModelId, vector: &[f32]) -> usize {
             return built;
         }
         let vectors = vec![vector.to_vec(); batch.len()];
-        builder.store(&ids(&batch), &vectors).await.unwrap();
+        let tokens = vec![Some(vec![1_u8]); batch.len()];
+        builder
+            .store(&ids(&batch), &vectors, &tokens)
+            .await
+            .unwrap();
         built += batch.len();
     }
 }
@@ -100,7 +104,11 @@ async fn builders_share_the_chunks_and_what_a_dead_one_had_goes_to_another() {
     assert!(ids(&first).iter().max() < ids(&second).iter().min());
     drop(one);
     other
-        .store(&ids(&second), &vec![vec![0.0, 1.0, 0.0, 0.0]; second.len()])
+        .store(
+            &ids(&second),
+            &vec![vec![0.0, 1.0, 0.0, 0.0]; second.len()],
+            &vec![None; second.len()],
+        )
         .await
         .unwrap();
     // PostgreSQL notices the end of a connection in its own time.
@@ -157,6 +165,16 @@ async fn a_switch_swaps_all_vectors_at_once_with_their_index_and_not_before_all_
     );
     let of_the_new = format!("chunks where model_id = {} and embedding = '[0,1]'", new.0);
     assert_eq!(count(&place, &of_the_new).await, 110);
+    let tokens = format!("chunk_token_vectors where model_id = {}", new.0);
+    assert_eq!(count(&place, &tokens).await, 110);
+    run(
+        &place,
+        &format!(
+            "insert into chunk_token_vectors select id, {}, '\\x01' from chunks",
+            old.0
+        ),
+    )
+    .await;
     assert!(index::is_valid(&place.pool).await.unwrap());
     let indexed = "pg_indexes where indexname = 'chunks_embedding_hnsw' and indexdef like '%(embedding halfvec%'";
     assert_eq!(count(&place, indexed).await, 1);
@@ -166,6 +184,7 @@ async fn a_switch_swaps_all_vectors_at_once_with_their_index_and_not_before_all_
     assert_eq!(count(&place, left).await, 0);
     let hnsw = "pg_indexes where indexdef like '%hnsw%'";
     assert_eq!(count(&place, hnsw).await, 1);
+    assert_eq!(count(&place, "chunk_token_vectors").await, 110);
     assert!(reindex::progress(&place.pool).await.unwrap().is_none());
     assert_eq!(
         reindex::begin(&place.pool, &identity(2, "int8"))
@@ -206,7 +225,11 @@ async fn a_build_of_another_model_is_refused_until_the_one_that_runs_is_given_up
     assert!(reindex::abort(&place.pool, PATIENCE).await.unwrap());
     assert!(!reindex::abort(&place.pool, PATIENCE).await.unwrap());
     let late = builder
-        .store(&ids(&batch), &vec![vec![0.0; 4]; batch.len()])
+        .store(
+            &ids(&batch),
+            &vec![vec![0.0; 4]; batch.len()],
+            &vec![Some(vec![1_u8]); batch.len()],
+        )
         .await;
     assert!(
         matches!(late, Err(StoreError::ModelMismatch(_))),
@@ -217,6 +240,7 @@ async fn a_build_of_another_model_is_refused_until_the_one_that_runs_is_given_up
         count(&place, "chunks where embedding_next is not null").await,
         0
     );
+    assert_eq!(count(&place, "chunk_token_vectors").await, 0);
     assert!(models::is_active(&place.pool, old).await.unwrap());
 
     let third = begin(&place, &identity(8, "fp32")).await;

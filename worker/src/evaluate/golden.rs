@@ -23,17 +23,18 @@ pub(super) async fn read(pool: &PgPool, collection: CollectionId) -> Result<Vec<
             return Ok(questions);
         };
         after = Some(last.id);
-        questions.extend(rows.into_iter().map(question));
+        questions.extend(rows.into_iter().filter_map(question));
     }
 }
 
-/// What the answer cites is relevant; if it cites nothing, all that it was made from.
-fn question(golden: Golden) -> Question {
+/// What the answer cites is relevant; if it cites nothing, all that it was made from. Pages of a document that has
+/// changed since may say something else. `None`: nothing is left.
+fn question(golden: Golden) -> Option<Question> {
     let cites = golden.sources.iter().any(|source| source.cited);
     let relevant = golden
         .sources
         .into_iter()
-        .filter(|source| source.cited || !cites)
+        .filter(|source| source.current && (source.cited || !cites))
         .map(|source| Relevant {
             document: source.document_name,
             pages: Some((
@@ -43,9 +44,10 @@ fn question(golden: Golden) -> Question {
             rows: None,
             grade: 1.0,
         });
-    Question {
+    let relevant: Vec<_> = relevant.collect();
+    (!relevant.is_empty()).then_some(Question {
         question: golden.question,
-        relevant: relevant.collect(),
-        filter: None,
-    }
+        relevant,
+        filter: golden.filter,
+    })
 }

@@ -71,7 +71,10 @@ async fn embed(
         .map(|text| Sha256::digest(text.as_bytes()).into())
         .collect();
     let known = chunks::vectors_of(&context.pool, document.tenant, context.model, &hashes).await?;
-    let with_tokens = context.settings.keeps_token_vectors();
+    let with_tokens = context
+        .settings
+        .rerank
+        .keeps_token_vectors(&context.settings.embedding);
     let mut tokens = HashMap::new();
     if with_tokens {
         tokens =

@@ -197,6 +197,11 @@ async fn the_model_is_switched_while_searches_go_on_and_documents_come_change_an
             .await,
         0
     );
+    // What late interaction compares is there of the new model, and of no other.
+    let tokens = "chunks chunk full join chunk_token_vectors token
+        on token.chunk_id = chunk.id and token.model_id = chunk.model_id
+        where chunk.id is null or token.chunk_id is null";
+    assert_eq!(lectern.count(tokens).await, 0);
 
     let _new_worker = lectern.worker_with(&[SMALL_CHUNKS, INT8]);
     assert!(finds(&lectern, "How long may the pump run dry?", "ninety seconds").await);
