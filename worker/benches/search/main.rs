@@ -11,6 +11,8 @@
 
 #[path = "../kept/mod.rs"]
 mod kept;
+#[path = "../kept/served.rs"]
+mod served;
 
 mod askers;
 mod corpus;
@@ -100,16 +102,7 @@ async fn main() {
     recall::measure(&place.pool, &arguments.search, model.as_mut(), first).await;
     drop(model);
 
-    let settings = lectern_shared::testing::settings(
-        place.database_url.clone(),
-        place.redis_url.clone(),
-        place.name.clone(),
-        place.blobs().to_string_lossy().into_owned(),
-    );
-    let api = lectern_api::testing::settings(&[]);
-    let running = lectern_api::testing::start_at(api, &settings, &place.pool)
-        .await
-        .unwrap();
+    let running = served::api(&place).await;
     let url = format!("http://{}", running.address);
     let mut worker = place.lectern("run");
     // Only what is computed is measured.

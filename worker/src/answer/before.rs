@@ -33,11 +33,12 @@ pub(crate) struct Open {
     pub(crate) settings: Value,
 }
 
-/// Gives the answer if there is one already.
+/// Gives the answer if there is one already. `is_follow_up`: it was made to stand alone.
 pub(crate) async fn look(
     context: &Context,
     job: &Claimed,
     question: &ForAnswer,
+    is_follow_up: bool,
     began: Instant,
     report: &mut Report,
 ) -> Result<Before, JobError> {
@@ -61,8 +62,8 @@ pub(crate) async fn look(
         faq::give(context, job, &found, &timings, &settings, report).await?;
         return Ok(Before::Answered);
     }
-    // A follow-up is known by its text alone, which means something else in each conversation.
-    let conditions = if question.has_turns_before() {
+    // Entries are known by the text that was asked, and that of a follow-up means something else in each conversation.
+    let conditions = if is_follow_up {
         None
     } else {
         Conditions::of(context, question, &settings, changes)

@@ -1,6 +1,8 @@
 //! Citations of an answer, checked while it is written: `[2]` reaches readers when there is a passage 2, and not before
 //! that is known.
 //!
+//! `[0]` never does: a generator says by it that no passage answers.
+//!
 //! Models write them as `[1, 2]`, `[1-3]`, `[passage 2]` or `【1†source】`, too; readers get `[1][2]` always. What only
 //! looks like one stays as it is: `[sic]`, `a[0]`, years, and anything between backticks.
 
@@ -38,6 +40,7 @@ pub(crate) struct Citations {
     held: String,
     cited: BTreeSet<usize>,
     removed: u32,
+    cites_none: bool,
     before: Before,
 }
 
@@ -78,6 +81,11 @@ impl Citations {
     /// The passages that were cited, by number.
     pub(crate) fn cited(&self) -> &BTreeSet<usize> {
         &self.cited
+    }
+
+    /// Whether it says that none of the passages answers.
+    pub(crate) fn says_none_answers(&self) -> bool {
+        self.cites_none && self.cited.is_empty()
     }
 
     /// Citations of passages that were not given.
@@ -130,7 +138,9 @@ impl Citations {
     fn keep(&mut self, numbers: &[(usize, usize)]) -> String {
         let mut wanted = BTreeSet::new();
         for &(first, last) in numbers {
-            if first == 0 || last > self.given {
+            if (first, last) == (0, 0) {
+                self.cites_none = true;
+            } else if first == 0 || last > self.given {
                 self.removed += 1;
             }
             wanted.extend(first.max(1)..=last.min(self.given));
@@ -286,6 +296,23 @@ mod tests {
         assert_eq!((cited, removed), (vec![1], 1));
         assert_eq!(checked("Nobody knows [0].", 2).0, "Nobody knows.");
         assert_eq!(checked("Nobody knows [1].", 0).0, "Nobody knows.");
+    }
+
+    #[test]
+    fn a_generator_says_by_zero_that_no_passage_answers_unless_it_cites_one() {
+        for (written, says_none) in [
+            ("Nobody knows [0].", true),
+            ("Nobody knows.", false),
+            ("Nobody knows [9].", false),
+            ("Nobody knows [0], but see [1].", false),
+            ("`rows[0]` is the first.", false),
+        ] {
+            let mut citations = Citations::new(2);
+            citations.push(written);
+            citations.finish();
+            assert_eq!(citations.says_none_answers(), says_none, "{written}");
+        }
+        assert_eq!(checked("Nobody knows [0].", 2).2, 0);
     }
 
     #[test]

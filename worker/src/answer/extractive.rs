@@ -1,10 +1,10 @@
 //! The generator that needs no model server: it picks the sentences that answer and joins them, each with its source.
 //!
-//! Words come first, since they cost nothing: they choose the few candidates that the embedding model looks at, which
-//! is most of the time to the first token. Then what was chosen is made to be read: a sentence that points back takes
-//! along the one before it, a list is shown as one, and sentences of one passage share a citation.
+//! Words come first: they choose the candidates that are compared with the question by their tokens. Then what was
+//! chosen is made to be read: a sentence that points back takes along the one before it, a list is shown as one, and
+//! sentences of one passage share a citation.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use futures::future::try_join_all;
 use lectern_shared::{
@@ -17,19 +17,21 @@ use super::{
     abstention::abstention,
     cues::Cue,
     generate::Output,
+    nearness::{self, PassageTokens},
     retrieve::Retrieved,
     units::{Kind, Unit, units},
     wording,
     words::{pairs, stems},
 };
-use crate::{context::Context, error::JobError};
+use crate::{context::Context, error::JobError, lexical::Language, models::TokenSigns};
 
 /// Passages whose sentences are looked at.
 const PASSAGES: usize = 6;
 
-/// Sentences that are embedded, and their words together, at the most.
-const CANDIDATES: usize = 6;
-const CANDIDATE_WORDS: usize = 180;
+/// Sentences that are compared with the question, at the most; of these, those that are embedded where nothing is known
+/// of their tokens.
+const CANDIDATES: usize = 24;
+const EMBEDDED: usize = 6;
 
 /// Sentences of an answer, at the most; of one that asks for a fact.
 const SENTENCES_MAX: usize = 3;
@@ -47,11 +49,14 @@ const SHARE_OF_BEST: f32 = 0.78;
 const SHARE_FOR_FACT: f32 = 0.92;
 
 /// Two sentences that are closer say the same.
-const SAME: f64 = 0.92;
+const SAME: f32 = 0.92;
 const SAME_WORDS: f32 = 0.75;
 
 /// How much what is known by words counts beside the vectors.
 const PROMISE_WEIGHT: f32 = 0.45;
+
+/// What a sentence promises less in another language than the question's, where there are passages in that.
+const FOREIGN: f32 = 0.25;
 
 /// A passage, taken apart.
 struct Quotable {
@@ -61,6 +66,8 @@ struct Quotable {
     /// Of its document: passages of one are read in their order.
     document: usize,
     position: (u32, u32),
+    /// In another language than the question, while others are in that.
+    is_foreign: bool,
 }
 
 /// A unit of a passage that may answer.
@@ -77,8 +84,11 @@ struct Candidate {
     promise: f32,
     /// Whether it is the kind of answer that is asked for.
     fits: bool,
-    vector: Vec<f32>,
     similarity: f32,
+    /// What is known of its tokens.
+    tokens: Option<TokenSigns>,
+    /// Where these aren't known.
+    vector: Vec<f32>,
 }
 
 impl Candidate {
@@ -93,21 +103,15 @@ pub(crate) async fn generate(
     found: &Retrieved,
     output: &mut Output<'_>,
 ) -> Result<Usage, JobError> {
-    let quotables = take_apart(&found.passages);
+    let quotables = take_apart(&found.passages, found.language);
     let cue = Cue::of(&question.text);
     let mut candidates = candidates(&question.text, cue, &quotables);
-    let vectors = try_join_all(candidates.iter().map(|candidate| {
-        let text = &quotables[candidate.passage].units[candidate.place].text;
-        context.embedder.embed_sentence(text)
-    }))
-    .await?;
-    for (candidate, vector) in candidates.iter_mut().zip(vectors) {
-        let similarity = dot(&vector, &found.embedding);
-        candidate.similarity = context.embedder.calibrated(similarity);
-        candidate.vector = vector;
-    }
-    let same = context.embedder.cosine(SAME);
-    let answer = compose(&choose(candidates, cue, same), cue, &quotables);
+    compare(context, found, &quotables, &mut candidates).await?;
+    let likeness = |one: &Candidate, other: &Candidate| match (&one.tokens, &other.tokens) {
+        (Some(one), Some(other)) => nearness::similarity(&context.embedder, one, other),
+        _ => context.embedder.calibrated(dot(&one.vector, &other.vector)),
+    };
+    let answer = compose(&choose(candidates, cue, likeness), cue, &quotables);
     let answer = answer.unwrap_or_else(|| abstention(found.language).to_owned());
     let mut words = 0;
     for word in answer.split_inclusive([' ', '\n']) {
@@ -120,15 +124,66 @@ pub(crate) async fn generate(
     })
 }
 
-fn take_apart(passages: &[Passage]) -> Vec<Quotable> {
+/// Fills in how near the candidates are to the question: by what is known of their tokens, or else by embedding them.
+async fn compare(
+    context: &Context,
+    found: &Retrieved,
+    quotables: &[Quotable],
+    candidates: &mut Vec<Candidate>,
+) -> Result<(), JobError> {
+    if let Some(asked) = &found.question_tokens {
+        let mut passages: HashMap<usize, PassageTokens> = HashMap::new();
+        for candidate in candidates.iter_mut() {
+            let place = candidate.passage;
+            let tokens = match passages.entry(place) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => {
+                    let chunks = found.chunks.get(place).map_or(&[][..], Vec::as_slice);
+                    let text = &found.passages[place].text;
+                    unknown.insert(PassageTokens::of(text, chunks, &context.tokens)?)
+                }
+            };
+            candidate.tokens = tokens.of_unit(&quotables[place].units[candidate.place]);
+            if let Some(tokens) = &candidate.tokens {
+                candidate.similarity = nearness::similarity(&context.embedder, asked, tokens);
+            }
+        }
+    }
+    if candidates
+        .iter()
+        .all(|candidate| candidate.tokens.is_some())
+    {
+        return Ok(());
+    }
+    candidates.truncate(EMBEDDED);
+    let vectors = try_join_all(candidates.iter().map(|candidate| {
+        let text = &quotables[candidate.passage].units[candidate.place].text;
+        context.embedder.embed_sentence(text)
+    }))
+    .await?;
+    for (candidate, vector) in candidates.iter_mut().zip(vectors) {
+        let similarity = dot(&vector, &found.embedding);
+        candidate.similarity = context.embedder.calibrated(similarity);
+        candidate.vector = vector;
+    }
+    Ok(())
+}
+
+fn take_apart(passages: &[Passage], asked_in: Option<Language>) -> Vec<Quotable> {
+    let passages = &passages[..passages.len().min(PASSAGES)];
+    let languages: Vec<_> = passages
+        .iter()
+        .map(|passage| Language::of(&passage.text))
+        .collect();
+    let has_choice = asked_in.is_some() && languages.contains(&asked_in);
     let mut documents = HashMap::new();
     passages
         .iter()
-        .take(PASSAGES)
-        .map(|passage| {
+        .zip(languages)
+        .map(|(passage, language)| {
             let next = documents.len();
             Quotable {
-                units: units(&passage.text),
+                units: units(&passage.text, passage.heading.as_deref()),
                 heading: passage.heading.clone().unwrap_or_default(),
                 document: *documents.entry(passage.document).or_insert(next),
                 position: passage
@@ -137,6 +192,7 @@ fn take_apart(passages: &[Passage]) -> Vec<Quotable> {
                     .map_or((passage.page_first.cast_unsigned(), 0), |span| {
                         (span.page, span.start)
                     }),
+                is_foreign: has_choice && language.is_some() && language != asked_in,
             }
         })
         .collect()
@@ -158,8 +214,9 @@ fn candidates(question: &str, cue: Cue, quotables: &[Quotable]) -> Vec<Candidate
                     overlap: 0.0,
                     promise: 0.0,
                     fits: false,
-                    vector: Vec::new(),
                     similarity: 0.0,
+                    tokens: None,
+                    vector: Vec::new(),
                 });
             }
         }
@@ -220,18 +277,11 @@ fn candidates(question: &str, cue: Cue, quotables: &[Quotable]) -> Vec<Candidate
             _ if cue.wants_a_fact() => 0.3 * fit - 0.1,
             _ => 0.3 * fit,
         };
+        let language = if quotable.is_foreign { -FOREIGN } else { 0.0 };
         candidate.promise =
-            candidate.overlap + 0.45 * around + 0.25 * together + fit + rank + shape;
+            candidate.overlap + 0.45 * around + 0.25 * together + fit + rank + shape + language;
     }
     all.sort_by(|a, b| b.promise.total_cmp(&a.promise));
-    let mut words = 0;
-    all.retain(|candidate| {
-        words += quotables[candidate.passage].units[candidate.place]
-            .text
-            .unicode_words()
-            .count();
-        words <= CANDIDATE_WORDS || candidate.promise <= 0.0
-    });
     all.truncate(CANDIDATES);
     all
 }
@@ -247,9 +297,12 @@ fn keep_codes(wanted: &HashSet<String>, candidates: &mut Vec<Candidate>) {
     }
 }
 
-/// The best, and what is nearly as good and says something else; the best first. From the cosine `same` on, two
-/// sentences say the same.
-fn choose(mut candidates: Vec<Candidate>, cue: Cue, same: f64) -> Vec<Candidate> {
+/// The best, and what is nearly as good and says something else; the best first.
+fn choose(
+    mut candidates: Vec<Candidate>,
+    cue: Cue,
+    likeness: impl Fn(&Candidate, &Candidate) -> f32,
+) -> Vec<Candidate> {
     candidates.retain(|candidate| {
         let (near, common) = (candidate.similarity, candidate.overlap);
         near >= SIMILARITY_ALONE
@@ -277,7 +330,7 @@ fn choose(mut candidates: Vec<Candidate>, cue: Cue, same: f64) -> Vec<Candidate>
         });
         let new = chosen
             .iter()
-            .all(|other| !says_the_same(other, &candidate, same));
+            .all(|other| !says_the_same(other, &candidate, likeness(other, &candidate)));
         if good && new && chosen.len() < sentences_max {
             chosen.push(candidate);
         }
@@ -286,10 +339,10 @@ fn choose(mut candidates: Vec<Candidate>, cue: Cue, same: f64) -> Vec<Candidate>
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of words in a sentence")]
-fn says_the_same(one: &Candidate, other: &Candidate, same: f64) -> bool {
+fn says_the_same(one: &Candidate, other: &Candidate, likeness: f32) -> bool {
     let common = one.stems.intersection(&other.stems).count() as f32;
     let fewer = one.stems.len().min(other.stems.len()).max(1) as f32;
-    f64::from(dot(&one.vector, &other.vector)) >= same || common / fewer >= SAME_WORDS
+    likeness >= SAME || common / fewer >= SAME_WORDS
 }
 
 /// The text of the answer with its citations; `None` when nothing was chosen.
@@ -364,14 +417,14 @@ fn quote(units: &[Unit], mut places: Vec<usize>, cue: Cue) -> (String, bool) {
         let follows = last.is_some_and(|last| last + 1 == place);
         let is_alone = places.len() == 1;
         match unit.kind {
-            Kind::Item if !is_alone => {
+            Kind::Item | Kind::Row if !is_alone => {
                 if !text.is_empty() {
                     text.push('\n');
                 }
                 text.push_str("- ");
                 text.push_str(&unit.text);
             }
-            Kind::Item | Kind::Sentence => {
+            Kind::Item | Kind::Row | Kind::Sentence => {
                 let sentence = if follows {
                     unit.text.clone()
                 } else {
@@ -393,12 +446,12 @@ fn quote(units: &[Unit], mut places: Vec<usize>, cue: Cue) -> (String, bool) {
 const ITEMS_MAX: usize = 10;
 const LIST_CHARS_MAX: usize = 700;
 
-/// The list that a sentence leads to.
+/// The list, or the table, that a sentence leads to.
 fn list_after(units: &[Unit], place: usize) -> Option<std::ops::Range<usize>> {
     let start = place + 1;
     let items = units[start..]
         .iter()
-        .take_while(|unit| unit.kind == Kind::Item);
+        .take_while(|unit| unit.kind != Kind::Sentence);
     let end = start + items.count();
     (end > start).then_some(start..end)
 }
@@ -407,7 +460,8 @@ fn list_after(units: &[Unit], place: usize) -> Option<std::ops::Range<usize>> {
 fn list_around(units: &[Unit], place: usize, cue: Cue) -> Option<std::ops::Range<usize>> {
     let (lead, list) = match units[place].kind {
         Kind::Sentence if units[place].text.ends_with(':') => (place, list_after(units, place)?),
-        Kind::Sentence => return None,
+        // Other rows are about other things.
+        Kind::Sentence | Kind::Row => return None,
         Kind::Item => {
             let items = units[..place]
                 .iter()
@@ -455,10 +509,11 @@ mod tests {
 
     fn quotable(text: &str) -> Quotable {
         Quotable {
-            units: units(text),
+            units: units(text, None),
             heading: String::new(),
             document: 0,
             position: (1, 0),
+            is_foreign: false,
         }
     }
 
@@ -470,7 +525,7 @@ mod tests {
         for candidate in &mut candidates {
             candidate.similarity = candidate.overlap;
         }
-        compose(&choose(candidates, cue, SAME), cue, &quotables).unwrap_or_default()
+        compose(&choose(candidates, cue, |_, _| 0.0), cue, &quotables).unwrap_or_default()
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub(crate) struct Written {
     pub(crate) cited: BTreeSet<usize>,
     /// Citations that were taken out of it.
     pub(crate) citations_removed: u32,
+    /// By its own citations.
+    pub(crate) says_none_answers: bool,
 }
 
 impl<'a> Output<'a> {
@@ -120,6 +122,7 @@ impl<'a> Output<'a> {
             first_token_at: self.first_token_at,
             cited: self.citations.cited().clone(),
             citations_removed: self.citations.removed(),
+            says_none_answers: self.citations.says_none_answers(),
         }
     }
 }

@@ -11,6 +11,7 @@ mod extractive;
 pub(crate) mod faq;
 mod gate;
 mod generate;
+mod nearness;
 mod openai;
 mod prompt;
 mod retrieve;
@@ -66,9 +67,9 @@ pub(crate) async fn answer(
         Some(_) => &Generator::Extractive,
         None => &context.generator,
     };
-    rewrite::stand_alone(context, generator, job, &mut question, report).await?;
+    let is_follow_up = rewrite::stand_alone(context, generator, job, &mut question, report).await?;
 
-    let mut open = match before::look(context, job, &question, began, report).await? {
+    let mut open = match before::look(context, job, &question, is_follow_up, began, report).await? {
         Before::Answered => return Ok(()),
         Before::Open(open) => *open,
     };
@@ -101,7 +102,8 @@ pub(crate) async fn answer(
     };
     let written = output.finish().await;
     // Generators say so themselves when they find nothing in what was found.
-    let abstained = unsure || written.text == abstention(found.language);
+    let abstained =
+        unsure || written.says_none_answers || written.text == abstention(found.language);
 
     let notice = (spent.is_some() && !abstained).then_some(budget::NOTICE);
 
@@ -142,11 +144,11 @@ pub(crate) async fn answer(
         faq: None,
         notice: notice.map(ToOwned::to_owned),
     };
-    // What is quoted for want of tokens is not given again when there are some.
+    // What is quoted for want of tokens is not given again when there are some, nor what rests on nothing that it says.
     let conditions = open
         .conditions
         .as_ref()
-        .filter(|_| !abstained && spent.is_none());
+        .filter(|_| !abstained && spent.is_none() && !written.cited.is_empty());
     let answer = NewAnswer {
         text: &written.text,
         generator,

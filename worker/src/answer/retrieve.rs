@@ -19,7 +19,7 @@ use crate::{
         search::{self as lexical, Matches},
     },
     models::{Embedded, TokenSigns},
-    rerank::{self, Question, Reranked},
+    rerank::{self, Question, ReadChunk, Reranked},
 };
 
 /// What is asked for.
@@ -78,6 +78,10 @@ pub(crate) struct Retrieved {
     pub(crate) rerank_ms: f64,
     /// Of each passage's text.
     pub(crate) tokens: Vec<usize>,
+    /// What each passage is made of, as far as that is known.
+    pub(crate) chunks: Vec<Vec<ReadChunk>>,
+    /// The question's tokens, where a reranker compares them.
+    pub(crate) question_tokens: Option<TokenSigns>,
     /// Late interaction's scores of the passages that were compared, from -1 to 1, in no order.
     pub(crate) nearness: Vec<f32>,
 }
@@ -156,7 +160,7 @@ pub(crate) async fn retrieve(
         matches: if ask.parts.words { &found.matches } else { &[] },
         filter: ask.filter,
         vectors: if ask.parts.vectors {
-            vectors(context, &found)
+            vectors(context, &found).await?
         } else {
             Vectors::Off
         },
@@ -169,7 +173,7 @@ pub(crate) async fn retrieve(
     let reranked = if ask.parts.rerank {
         let asked = Question {
             text: ask.text.to_owned(),
-            tokens,
+            tokens: tokens.clone(),
         };
         rerank::rerank(context, asked, passages, passages_max).await?
     } else {
@@ -183,6 +187,8 @@ pub(crate) async fn retrieve(
         search_ms,
         rerank_ms: reranked.rerank_ms,
         tokens: reranked.tokens,
+        chunks: reranked.chunks,
+        question_tokens: tokens,
         nearness: reranked.nearness,
         embedding,
     })
@@ -201,21 +207,47 @@ fn fusion(context: &Context, parts: Parts) -> Fusion {
 }
 
 /// Few vectors are compared one by one, which is exact, and quick where a filter leaves hardly any: an HNSW index would
-/// walk through thousands that don't count.
-fn vectors(context: &Context, found: &Matches) -> Vectors {
+/// walk through thousands that don't count. The same goes for more of them among so many others that the walk would end
+/// before it has met enough.
+async fn vectors(context: &Context, found: &Matches) -> Result<Vectors, JobError> {
     let settings = &context.settings.search;
     let candidates = settings.candidates;
+    let exact = Vectors::Exact { candidates };
     if found.searched <= i64::from(settings.exact_chunks_max) {
-        Vectors::Exact { candidates }
-    } else {
-        Vectors::Approximate {
-            candidates,
-            ef_search: settings.hnsw_ef_search,
-            scan_max: settings.hnsw_scan_max,
-        }
+        return Ok(exact);
     }
+    let all = search::chunks_estimate(&context.pool).await?;
+    if is_walk_too_short(settings.hnsw_scan_max, candidates, found.searched, all) {
+        return Ok(exact);
+    }
+    Ok(Vectors::Approximate {
+        candidates,
+        ef_search: settings.hnsw_ef_search,
+        scan_max: settings.hnsw_scan_max,
+    })
+}
+
+/// Whether `scan_max` of `all` vectors hold fewer than `candidates` of those that are searched, if these stand anywhere
+/// among the others. (They stand closer together, so that a walk meets more.)
+fn is_walk_too_short(scan_max: u32, candidates: u32, searched: i64, all: i64) -> bool {
+    let met = i128::from(scan_max) * i128::from(searched);
+    met < i128::from(candidates) * i128::from(all.max(searched))
 }
 
 fn since(began: Instant) -> f64 {
     began.elapsed().as_secs_f64() * 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_of_a_million_is_not_walked_for_a_collection_of_a_few_thousand() {
+        assert!(is_walk_too_short(20_000, 200, 6_000, 1_000_000));
+        assert!(!is_walk_too_short(20_000, 200, 12_000, 1_000_000));
+        assert!(!is_walk_too_short(20_000, 200, 250_000, 250_000));
+        // Not counted yet.
+        assert!(!is_walk_too_short(20_000, 200, 6_000, 0));
+    }
 }

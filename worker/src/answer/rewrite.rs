@@ -26,23 +26,23 @@ const TURNS_MAX: u32 = 20;
 /// A rewritten question that is longer is no question.
 const CHARS_MAX: usize = 600;
 
-/// Puts in the place of a follow-up's text what it means, writes that down and tells readers.
+/// Puts in the place of a follow-up's text what it means, writes that down and tells readers. Whether it was one.
 pub(super) async fn stand_alone(
     context: &Context,
     generator: &Generator,
     job: &Claimed,
     question: &mut ForAnswer,
     report: &mut Report,
-) -> Result<(), JobError> {
+) -> Result<bool, JobError> {
     if !question.has_turns_before() || !is_follow_up(&question.text) {
-        return Ok(());
+        return Ok(false);
     }
     let history = match &question.history {
         Some(told) => understood(&told.0),
         None => conversations::history(&context.pool, question.id, TURNS_MAX).await?,
     };
     if history.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     report.stage("rewriting").await;
     let rewritten = rewrite(context, generator, question, &history).await?;
@@ -62,7 +62,7 @@ pub(super) async fn stand_alone(
     };
     report.emit(name::STATUS, &status).await;
     question.text = standalone;
-    Ok(())
+    Ok(true)
 }
 
 async fn rewrite(

@@ -1,20 +1,26 @@
 //! A passage as what can be quoted of it: whole sentences, items of lists, rows of tables.
 
+use std::ops::Range;
+
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::ingest::{collapse, sentences};
+use crate::ingest::{HEADINGS_SEPARATOR, collapse, sentences};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Sentence,
-    /// Of a list, or a row of a table.
+    /// Of a list.
     Item,
+    /// Of a table, with the names of its columns where they are known.
+    Row,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unit {
     pub(super) kind: Kind,
     pub(super) text: String,
+    /// Where it stands in the passage, in bytes.
+    pub(super) range: Range<usize>,
     /// Begins like a sentence and ends like one; an item always is.
     pub(super) whole: bool,
     /// Says something: no page number, no heading.
@@ -25,44 +31,107 @@ const BULLETS: &[char] = &[
     '•', '‣', '◦', '▪', '●', '○', '■', '·', '–', '-', '*', '✓', '→',
 ];
 
+/// Between the cells of a row.
+const CELL: &str = " | ";
+
 /// Lines of a list without bullets are short.
 const LINE_CHARS_MAX: usize = 48;
 
-/// All units of a passage, in reading order.
-pub(super) fn units(passage: &str) -> Vec<Unit> {
+/// All units of a passage, in reading order. `heading`: the titles that it stands under.
+pub(super) fn units(passage: &str, heading: Option<&str>) -> Vec<Unit> {
+    // Readers of sheets make a title of the row that names the columns.
+    let names = heading
+        .and_then(|heading| heading.rsplit(HEADINGS_SEPARATOR).next())
+        .filter(|title| title.contains(CELL));
     let mut units = Vec::new();
+    let mut start = 0;
     for paragraph in passage.split("\n\n") {
         let lines: Vec<&str> = paragraph
             .lines()
             .map(str::trim)
             .filter(|line| !line.is_empty())
             .collect();
-        if let Some(items) = items(&lines) {
-            units.extend(items.into_iter().map(|text| Unit {
-                kind: Kind::Item,
+        if !lines.is_empty() && lines.iter().all(|line| is_row(line)) {
+            units.extend(lines.iter().map(|line| Unit {
+                kind: Kind::Row,
+                text: row(line, names),
+                range: stretch(passage, &[line]),
                 whole: true,
-                speaks: text.chars().any(char::is_alphanumeric),
-                text,
+                speaks: Some(*line) != names && line.chars().any(char::is_alphanumeric),
             }));
-            continue;
-        }
-        for range in sentences(paragraph) {
-            let text = clean(&paragraph[range]);
-            if !text.is_empty() {
-                units.push(Unit {
-                    kind: Kind::Sentence,
-                    whole: is_whole(&text),
-                    speaks: speaks(&text),
+        } else if let Some(items) = items(&lines) {
+            units.extend(items.iter().map(|item| {
+                let text = clean(&item.join("\n"));
+                Unit {
+                    kind: Kind::Item,
+                    whole: true,
+                    speaks: text.chars().any(char::is_alphanumeric),
                     text,
-                });
+                    range: stretch(passage, item),
+                }
+            }));
+        } else {
+            for range in sentences(paragraph) {
+                let text = clean(&paragraph[range.clone()]);
+                if !text.is_empty() {
+                    units.push(Unit {
+                        kind: Kind::Sentence,
+                        whole: is_whole(&text),
+                        speaks: speaks(&text),
+                        text,
+                        range: start + range.start..start + range.end,
+                    });
+                }
             }
         }
+        start += paragraph.len() + 2;
     }
     units
 }
 
-/// The items of a paragraph that is a list.
-fn items(lines: &[&str]) -> Option<Vec<String>> {
+fn is_row(line: &str) -> bool {
+    line.contains(CELL) || line.contains('\t')
+}
+
+/// A row as one reads it out: "City: Zurich, Limit: 175"; without the names of its columns "Zurich: 175".
+fn row(line: &str, names: Option<&str>) -> String {
+    let cells = |line: &str| -> Vec<String> {
+        let line = line.replace('\t', CELL);
+        line.split(CELL).map(clean).collect()
+    };
+    let said = cells(line);
+    let names = names.map(cells).unwrap_or_default();
+    if names.len() >= said.len() {
+        let pairs = names.iter().zip(&said).filter(|(_, cell)| !cell.is_empty());
+        let pairs: Vec<_> = pairs
+            .map(|(name, cell)| match name.as_str() {
+                "" => cell.clone(),
+                name => format!("{name}: {cell}"),
+            })
+            .collect();
+        return pairs.join(", ");
+    }
+    let mut said = said.into_iter().filter(|cell| !cell.is_empty());
+    let first = said.next().unwrap_or_default();
+    let rest: Vec<String> = said.collect();
+    if rest.is_empty() {
+        first
+    } else {
+        format!("{first}: {}", rest.join(", "))
+    }
+}
+
+/// From the first of these lines to the end of the last, all of which are parts of the passage.
+fn stretch(passage: &str, lines: &[&str]) -> Range<usize> {
+    let start = |line: &str| line.as_ptr().addr() - passage.as_ptr().addr();
+    let (Some(first), Some(last)) = (lines.first(), lines.last()) else {
+        return 0..0;
+    };
+    start(first)..start(last) + last.len()
+}
+
+/// The items of a paragraph that is a list, each as its lines, without its mark.
+fn items<'a>(lines: &[&'a str]) -> Option<Vec<Vec<&'a str>>> {
     let marks = lines
         .iter()
         .filter(|line| without_mark(line).is_some())
@@ -72,32 +141,22 @@ fn items(lines: &[&str]) -> Option<Vec<String>> {
         .is_some_and(|line| without_mark(line).is_some());
     let has_bullet = lines.first().is_some_and(|line| line.starts_with(BULLETS));
     if begins_with_mark && (has_bullet || marks > 1) {
-        let mut items: Vec<String> = Vec::new();
+        let mut items: Vec<Vec<&str>> = Vec::new();
         for line in lines {
             match (without_mark(line), items.last_mut()) {
-                (None, Some(item)) => {
-                    item.push('\n');
-                    item.push_str(line);
-                }
-                (Some(text), _) => items.push(text.to_owned()),
+                (None, Some(item)) => item.push(line),
+                (Some(text), _) => items.push(vec![text]),
                 (None, None) => {}
             }
         }
-        return Some(
-            items
-                .iter()
-                .map(|item| clean(item))
-                .filter(|item| !item.is_empty())
-                .collect(),
-        );
+        items.retain(|item| item.iter().any(|line| !line.is_empty()));
+        return Some(items);
     }
-    let is_row = |line: &&&str| line.contains(" | ") || line.contains('\t');
     let is_line = |line: &&&str| {
         line.chars().count() <= LINE_CHARS_MAX
             && !line.ends_with([',', '-', '‐'])
             && line.chars().next().is_some_and(|c| !c.is_lowercase())
     };
-    let is_table = lines.len() > 1 && lines.iter().all(|line| is_row(&line));
     let stops = lines
         .iter()
         .filter(|line| line.ends_with(['.', ';']))
@@ -105,7 +164,7 @@ fn items(lines: &[&str]) -> Option<Vec<String>> {
     let is_list = lines.len() > 2
         && (stops == 0 || stops >= lines.len() - 1)
         && lines.iter().all(|line| is_line(&line));
-    (is_table || is_list).then(|| lines.iter().map(|line| clean(line)).collect())
+    is_list.then(|| lines.iter().map(|line| vec![*line]).collect())
 }
 
 /// A line without its bullet or number.
@@ -214,7 +273,7 @@ mod tests {
     use super::*;
 
     fn texts(passage: &str) -> Vec<(Kind, String)> {
-        units(passage)
+        units(passage, None)
             .into_iter()
             .map(|unit| (unit.kind, unit.text))
             .collect()
@@ -237,11 +296,51 @@ mod tests {
                 "{list}"
             );
         }
-        assert_eq!(units("BUGS\nNEWS\nREADME").len(), 3);
-        assert_eq!(units("Name | Price\nTea | 2").len(), 2);
+        assert_eq!(units("BUGS\nNEWS\nREADME", None).len(), 3);
         assert_eq!(
-            units("The pump must be\nprimed before the\nfirst use of it.").len(),
+            units(
+                "The pump must be\nprimed before the\nfirst use of it.",
+                None
+            )
+            .len(),
             1
+        );
+    }
+
+    #[test]
+    fn rows_are_told_with_the_names_of_their_columns_and_these_alone_say_nothing() {
+        let heading = format!("Travel{HEADINGS_SEPARATOR}City | Limit | Note");
+        let found = units(
+            "City | Limit | Note\n\nZurich | 175\n\nLondon |  | ask first",
+            Some(&heading),
+        );
+        assert!(!found[0].speaks);
+        let said = |unit: &Unit| (unit.kind, unit.text.clone(), unit.speaks);
+        let row = |text: &str| (Kind::Row, text.to_owned(), true);
+        assert_eq!(said(&found[1]), row("City: Zurich, Limit: 175"));
+        assert_eq!(said(&found[2]), row("City: London, Note: ask first"));
+        let unnamed = units("7a | Purple carrots | 12\n7b | Radishes", None);
+        assert_eq!(said(&unnamed[0]), row("7a: Purple carrots, 12"));
+        assert_eq!(said(&unnamed[1]), row("7b: Radishes"));
+    }
+
+    #[test]
+    fn a_unit_stands_where_its_range_says() {
+        let passage =
+            "Tools\n\n• Öl: a can\n• the long\nspanner\n\nOpen the lid. Then close\nit again.";
+        let found: Vec<_> = units(passage, None)
+            .iter()
+            .map(|unit| passage[unit.range.clone()].trim_end())
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "Tools",
+                "Öl: a can",
+                "the long\nspanner",
+                "Open the lid.",
+                "Then close\nit again."
+            ]
         );
     }
 
@@ -249,6 +348,7 @@ mod tests {
     fn marks_of_references_and_hyphens_of_lines_are_no_part_of_a_sentence() {
         let unit = &units(
             "Members of the Petro\u{2010}\nleum club met [12], [3, 4] and well-\nknown [sic] guests[a] came[citation needed].",
+            None,
         )[0];
         assert_eq!(
             unit.text,
@@ -258,12 +358,12 @@ mod tests {
 
     #[test]
     fn parts_of_sentences_page_numbers_and_headings_are_known_for_what_they_are() {
-        assert!(!units("cut at the beginning of its chunk.")[0].whole);
-        assert!(!units("This one is cut at the end of its")[0].whole);
-        assert!(units("¿Es entera esta frase?")[0].whole);
+        assert!(!units("cut at the beginning of its chunk.", None)[0].whole);
+        assert!(!units("This one is cut at the end of its", None)[0].whole);
+        assert!(units("¿Es entera esta frase?", None)[0].whole);
         for silent in ["Page 3 of 17", "12 13 14 15 16 17 18", "4. Daily allowance"] {
-            assert!(!units(silent)[0].speaks, "{silent}");
+            assert!(!units(silent, None)[0].speaks, "{silent}");
         }
-        assert!(units("The pump must be primed before its first use.")[0].speaks);
+        assert!(units("The pump must be primed before its first use.", None)[0].speaks);
     }
 }

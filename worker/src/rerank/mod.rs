@@ -51,6 +51,14 @@ pub(crate) struct Candidate {
     tokens: Option<TokenSigns>,
 }
 
+/// A chunk that a passage is made of, and what the model said of its tokens when it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadChunk {
+    pub(crate) text: String,
+    /// Also of what was put before the text.
+    pub(crate) tokens: Option<TokenSigns>,
+}
+
 /// Says how well passages answer a question.
 trait Reranker: Send + Sync {
     /// As metrics call it.
@@ -134,6 +142,8 @@ pub(crate) struct Reranked {
     pub(crate) passages: Vec<Passage>,
     /// Of each passage's text, at the most.
     pub(crate) tokens: Vec<usize>,
+    /// Of each passage, in its order; of as many passages as were reranked.
+    pub(crate) chunks: Vec<Vec<ReadChunk>>,
     /// Scores of late interaction, from -1 to 1, as far as there are any. A cross-encoder's mean something else with
     /// each model.
     pub(crate) nearness: Vec<f32>,
@@ -149,6 +159,7 @@ impl Reranked {
                 .map(|passage| usize::try_from(passage.tokens).unwrap_or_default())
                 .collect(),
             passages,
+            chunks: Vec::new(),
             nearness: Vec::new(),
             rerank_ms: 0.0,
         }
@@ -161,7 +172,8 @@ pub(crate) fn keep_within(passages: &mut Vec<Passage>, tokens: &[usize], tokens_
     passages.truncate(neighbours::within(tokens, tokens_max));
 }
 
-/// Puts a search's passages (best first) into their final order and leaves the `passages_max` best.
+/// Puts a search's passages (best first) into their final order and leaves the `passages_max` best. Those behind the
+/// first `rerank_candidates` stay behind them, as the search had them.
 ///
 /// # Errors
 /// When the database or the model fails.
@@ -179,23 +191,29 @@ pub(crate) async fn rerank(
     let details =
         token_vectors::details(&context.pool, context.model, &chunks, with_tokens).await?;
 
-    let mut scores = vec![None; found.len()];
+    let mut ranked = found;
+    let mut rest = Vec::new();
+    let mut scores = Vec::new();
     let mut name = "none";
     if let Some(reranker) = &reranking.reranker {
         name = reranker.name();
+        rest = ranked.split_off(ranked.len().min(settings.rerank_candidates.into()));
         let deadline = began + Duration::from_millis(settings.rerank_budget_ms.into());
-        let candidates = found
+        let candidates = ranked
             .iter()
             .map(|passage| candidate(passage, &details))
             .collect();
         scores = score(Arc::clone(reranker), question, candidates, deadline).await?;
     }
+    scores.resize(ranked.len(), None);
     let nearness = if reranking.compares_tokens() {
         scores.iter().copied().flatten().collect()
     } else {
         Vec::new()
     };
-    let passages = arrange(found, &scores, &details, settings, passages_max);
+    let ranked = arrange(ranked, &scores, &details, settings);
+    let rest = rest.into_iter().map(|passage| part(passage, &details));
+    let passages = join(ranked.into_iter().chain(rest), settings, passages_max);
     let rerank_ms = began.elapsed().as_secs_f64() * 1000.0;
     ::metrics::histogram!(metrics::RERANK_DURATION, "reranker" => name).record(began.elapsed());
     Ok(Reranked {
@@ -210,13 +228,14 @@ fn candidate(passage: &Passage, details: &HashMap<i64, Details>) -> Candidate {
         Some(heading) => format!("{heading}\n{}", passage.text),
         None => passage.text.clone(),
     };
-    let stored = details
-        .get(&passage.chunk)
-        .and_then(|details| details.token_vectors.clone());
     Candidate {
         text,
-        tokens: stored.and_then(TokenSigns::from_bytes),
+        tokens: details.get(&passage.chunk).and_then(signs),
     }
+}
+
+fn signs(details: &Details) -> Option<TokenSigns> {
+    TokenSigns::from_bytes(details.token_vectors.clone()?)
 }
 
 /// The reranker's scores. A model blocks, and so do some hundreds of thousands of look-ups.
@@ -237,14 +256,13 @@ async fn score(
     Ok(scores)
 }
 
-/// All that follows the reranker's scores.
+/// The passages by the reranker's scores and those of the search, without repetition at their head.
 fn arrange(
     found: Vec<Passage>,
     scores: &[Option<f32>],
     details: &HashMap<i64, Details>,
     settings: &RerankSettings,
-    passages_max: usize,
-) -> Reranked {
+) -> Vec<Part> {
     let first: Vec<f64> = found.iter().map(|passage| passage.score).collect();
     let blended = blend::blend(&first, scores, settings.rerank_weight);
     let items: Vec<_> = found
@@ -265,19 +283,29 @@ fn arrange(
         passage.score = blended[place].into();
         Some(part(passage, details))
     });
+    ranked.collect()
+}
+
+/// Those that touch become one.
+fn join(
+    ranked: impl Iterator<Item = Part>,
+    settings: &RerankSettings,
+    passages_max: usize,
+) -> Reranked {
     let tokens_max = if settings.join_neighbours {
         settings.joined_tokens_max
     } else {
         0
     };
     let parts = Joining { tokens_max }.join(ranked.collect(), passages_max);
-    let (passages, tokens) = parts
+    let (passages, (tokens, chunks)) = parts
         .into_iter()
-        .map(|part| (part.passage, part.tokens))
+        .map(|part| (part.passage, (part.tokens, part.chunks)))
         .unzip();
     Reranked {
         passages,
         tokens,
+        chunks,
         nearness: Vec::new(),
         rerank_ms: 0.0,
     }
@@ -288,6 +316,10 @@ fn part(passage: Passage, details: &HashMap<i64, Details>) -> Part {
     Part {
         ordinals: details.map(|details| (details.ordinal, details.ordinal)),
         tokens: details.map_or(0, |details| usize::try_from(details.tokens).unwrap_or(0)),
+        chunks: vec![ReadChunk {
+            text: passage.text.clone(),
+            tokens: details.and_then(signs),
+        }],
         passage,
     }
 }

@@ -105,6 +105,24 @@ async fn every_format_is_uploaded_read_and_found() {
     }
     let labelled = lectern.count("pages where label in ('Slide 2', 'People', 'The storm')");
     assert_eq!(labelled.await, 3);
+
+    // Beside all these, a row of a table answers as a sentence does.
+    for (question, said) in [
+        ("What is the hotel limit in London?", "London"),
+        ("What is the hotel limit in London?", "180"),
+        ("Who keeps the keys to the generator?", "Name: Ines Okafor"),
+        ("Which class grows purple carrots?", "7a"),
+        (
+            "What does the red lamp of the pump mean?",
+            "hotter than 95 degrees",
+        ),
+    ] {
+        let answer = lectern.answer(question).await;
+        assert_eq!(answer["abstained"], false, "{question} {answer}");
+        let text = answer["answer"].as_str().unwrap();
+        assert!(text.contains(said), "{question} {text}");
+        assert!(text.contains("[1]"), "{question} {text}");
+    }
 }
 
 #[tokio::test]

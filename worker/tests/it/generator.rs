@@ -105,6 +105,12 @@ impl Server {
         self.state.asked.load(Ordering::SeqCst)
     }
 
+    /// What it says in the place of its words.
+    pub(crate) fn say(&self, text: &str) {
+        let words = text.split_inclusive(' ').map(str::to_owned).collect();
+        *self.state.says.lock().unwrap() = Some(words);
+    }
+
     /// What it says when it is to rewrite a question.
     pub(crate) fn rewrite_to(&self, question: &str) {
         *self.state.rewrites.lock().unwrap() = Some(question.to_owned());
@@ -427,6 +433,59 @@ async fn citations_are_checked_before_readers_see_them_and_thoughts_are_hidden()
     assert!(cited.len() > 1);
     assert_eq!(cited.iter().filter(|&cited| cited == true).count(), 1);
     assert_eq!(cited[0], true);
+}
+
+#[tokio::test]
+async fn a_model_that_finds_no_answer_files_the_question_and_what_it_says_uncited_is_not_given_again()
+ {
+    let lectern = Lectern::start().await;
+    let server = Server::start(3, Duration::from_millis(5)).await;
+    let mut environment = server.environment();
+    environment.retain(|(name, _)| *name != "LECTERN_CACHE");
+    let _worker = lectern.worker_with(&environment);
+    lectern.add_ready(&own_file("handbook.pdf")).await;
+    server.say("The passages do not say who pays for parking [0].");
+    let question = "What is the daily allowance abroad?";
+    let answer = lectern.answer(question).await;
+    assert_eq!(answer["abstained"], true, "{answer}");
+    assert_eq!(
+        answer["answer"],
+        "The passages do not say who pays for parking."
+    );
+    let unanswered = lectern.get("/api/v1/unanswered").await;
+    assert_eq!(
+        unanswered["unanswered"][0]["question"], question,
+        "{unanswered}"
+    );
+
+    server.say("It is 47 euros.");
+    let uncited = lectern.answer(question).await;
+    assert_eq!(
+        (&uncited["abstained"], &uncited["cached"]),
+        (&json!(false), &json!(false))
+    );
+    server.say("It is 47 euros [1].");
+    let cited = lectern.answer(question).await;
+    assert_eq!(
+        (&cited["cached"], &cited["answer"]),
+        (&json!(false), &json!("It is 47 euros [1]."))
+    );
+    server.say("Something else.");
+    let again = lectern.answer(question).await;
+    assert_eq!(
+        (&again["cached"], &again["answer"]),
+        (&json!(true), &cited["answer"])
+    );
+
+    // A question that stands alone is known in a conversation, too; a follow-up is not.
+    let conversation = lectern.begin_conversation().await;
+    lectern.answer_in(&conversation, "Who signs flights?").await;
+    let known = lectern.answer_in(&conversation, question).await;
+    assert_eq!(known["cached"], true, "{known}");
+    let follow_up = lectern
+        .answer_in(&conversation, "And inside the country?")
+        .await;
+    assert_eq!(follow_up["cached"], false, "{follow_up}");
 }
 
 #[tokio::test]

@@ -156,6 +156,7 @@ async fn when_the_tokens_are_used_up_the_generator_is_not_asked_and_readers_are_
 async fn a_cached_answer_is_given_when_the_tokens_are_used_up() {
     let lectern = Lectern::start().await;
     let server = Server::start(30, Duration::ZERO).await;
+    server.say("It is 47 euros abroad [1].");
     let mut environment = server.environment();
     environment.retain(|(name, _)| *name != "LECTERN_CACHE");
     let _worker = lectern.worker_with(&environment);
