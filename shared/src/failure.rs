@@ -47,7 +47,7 @@ failures! {
     NoText = "no_text", false,
         "This document has no text, and text recognition (OCR) found none in the pictures of a PDF. Open it to check what it shows; scan it more sharply, or set LECTERN_OCR_LANGUAGES to its language, and upload it again.";
     OcrOff = "ocr_off", false,
-        "This PDF has no text, only pictures of pages, and text recognition (OCR) is off. Set LECTERN_OCR=auto and try it again, or run it through OCR yourself and upload the result.";
+        "This PDF has no text, only pictures of pages, and text recognition (OCR) is off. Set LECTERN_OCR=auto, or `ocr` of the collection, and try it again, or run it through OCR yourself and upload the result.";
     OcrUnavailable = "ocr_unavailable", false,
         "This PDF has no text, only pictures of pages, and text recognition (OCR) is not available. Install Tesseract with the data of LECTERN_OCR_LANGUAGES where the workers run and try it again, or run it through OCR yourself and upload the result.";
     OcrFailed = "ocr_failed", false,

@@ -87,7 +87,7 @@ pub async fn read(
     if settings.mode == OcrMode::Off {
         let which = notes::pages(&wanted);
         document.notes.push(format!(
-            "{which}: no text, and text recognition (OCR) is off; set LECTERN_OCR=auto and have the document read anew"
+            "{which}: no text, and text recognition (OCR) is off; set LECTERN_OCR=auto, or `ocr` of the collection, and have the document read anew"
         ));
         return Failure::OcrOff;
     }
