@@ -439,6 +439,8 @@ async fn an_answer_is_rated_with_what_produced_it_and_one_that_is_disliked_is_no
     let (status, kept) = lectern.send("POST", &path, &up).await;
     assert_eq!((status.as_u16(), &kept["comment"]), (200, &json!("thanks")));
     assert_eq!(kept["settings"]["generator"], "extractive");
+    let shown = lectern.get(path.trim_end_matches("/feedback")).await;
+    assert_eq!(shown["rating"], "up");
     assert!(
         kept["settings"]["embedding_model"]
             .as_str()
