@@ -124,7 +124,7 @@ pub struct HttpSettings {
     /// Uploads that are being received, at the most; more get 503
     #[arg(long, env = "LECTERN_UPLOADS_MAX", default_value_t = 128)]
     pub uploads_max: usize,
-    /// Bytes a second that an upload brings on the average, at the least, after a first LECTERN_UPLOAD_PAUSE_SECONDS_MAX; 0
+    /// Bytes a second that an upload brings on the average, at the least, after a first `LECTERN_UPLOAD_PAUSE_SECONDS_MAX`; 0
     /// takes any
     #[arg(
         long,

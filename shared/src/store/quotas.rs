@@ -322,7 +322,7 @@ pub async fn allow(
     period: Period,
     allowed: Option<Allowed>,
 ) -> Result<()> {
-    let Some(Allowed(allowed)) = allowed else {
+    let Some(Allowed(most)) = allowed else {
         sqlx::query!(
             "delete from quota_overrides where tenant_id = $1 and quota = $2 and period = $3",
             tenant.0,
@@ -339,7 +339,7 @@ pub async fn allow(
         tenant.0,
         quota.as_str(),
         period.as_str(),
-        allowed
+        most
     )
     .execute(pool)
     .await?;
