@@ -1,10 +1,10 @@
 //! The generator that needs no model server: it picks the sentences that answer and joins them, each with its source.
 //!
-//! Words come first: they choose the candidates that are compared with the question by their tokens. Then what was
-//! chosen is made to be read: a sentence that points back takes along the one before it, a list is shown as one, and
-//! sentences of one passage share a citation.
+//! Words come first, since they cost nothing: they choose the few candidates that the embedding model looks at, which
+//! is most of the time to the first token. Then what was chosen is made to be read: a sentence that points back takes
+//! along the one before it, a list is shown as one, and sentences of one passage share a citation.
 
-use std::collections::{HashMap, HashSet, hash_map::Entry};
+use std::collections::{HashMap, HashSet};
 
 use futures::future::try_join_all;
 use lectern_shared::{
@@ -17,21 +17,19 @@ use super::{
     abstention::abstention,
     cues::Cue,
     generate::Output,
-    nearness::{self, PassageTokens},
     retrieve::Retrieved,
     units::{Kind, Unit, units},
     wording,
     words::{pairs, stems},
 };
-use crate::{context::Context, error::JobError, lexical::Language, models::TokenSigns};
+use crate::{context::Context, error::JobError, lexical::Language};
 
 /// Passages whose sentences are looked at.
 const PASSAGES: usize = 6;
 
-/// Sentences that are compared with the question, at the most; of these, those that are embedded where nothing is known
-/// of their tokens.
-const CANDIDATES: usize = 24;
-const EMBEDDED: usize = 6;
+/// Sentences that are embedded, and their words together, at the most.
+const CANDIDATES: usize = 6;
+const CANDIDATE_WORDS: usize = 180;
 
 /// Sentences of an answer, at the most; of one that asks for a fact.
 const SENTENCES_MAX: usize = 3;
@@ -49,7 +47,7 @@ const SHARE_OF_BEST: f32 = 0.78;
 const SHARE_FOR_FACT: f32 = 0.92;
 
 /// Two sentences that are closer say the same.
-const SAME: f32 = 0.92;
+const SAME: f64 = 0.92;
 const SAME_WORDS: f32 = 0.75;
 
 /// How much what is known by words counts beside the vectors.
@@ -84,11 +82,8 @@ struct Candidate {
     promise: f32,
     /// Whether it is the kind of answer that is asked for.
     fits: bool,
-    similarity: f32,
-    /// What is known of its tokens.
-    tokens: Option<TokenSigns>,
-    /// Where these aren't known.
     vector: Vec<f32>,
+    similarity: f32,
 }
 
 impl Candidate {
@@ -106,56 +101,6 @@ pub(crate) async fn generate(
     let quotables = take_apart(&found.passages, found.language);
     let cue = Cue::of(&question.text);
     let mut candidates = candidates(&question.text, cue, &quotables);
-    compare(context, found, &quotables, &mut candidates).await?;
-    let likeness = |one: &Candidate, other: &Candidate| match (&one.tokens, &other.tokens) {
-        (Some(one), Some(other)) => nearness::similarity(&context.embedder, one, other),
-        _ => context.embedder.calibrated(dot(&one.vector, &other.vector)),
-    };
-    let answer = compose(&choose(candidates, cue, likeness), cue, &quotables);
-    let answer = answer.unwrap_or_else(|| abstention(found.language).to_owned());
-    let mut words = 0;
-    for word in answer.split_inclusive([' ', '\n']) {
-        words += 1;
-        output.push(word).await;
-    }
-    Ok(Usage {
-        answer_tokens: words,
-        ..Usage::default()
-    })
-}
-
-/// Fills in how near the candidates are to the question: by what is known of their tokens, or else by embedding them.
-async fn compare(
-    context: &Context,
-    found: &Retrieved,
-    quotables: &[Quotable],
-    candidates: &mut Vec<Candidate>,
-) -> Result<(), JobError> {
-    if let Some(asked) = &found.question_tokens {
-        let mut passages: HashMap<usize, PassageTokens> = HashMap::new();
-        for candidate in candidates.iter_mut() {
-            let place = candidate.passage;
-            let tokens = match passages.entry(place) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(unknown) => {
-                    let chunks = found.chunks.get(place).map_or(&[][..], Vec::as_slice);
-                    let text = &found.passages[place].text;
-                    unknown.insert(PassageTokens::of(text, chunks, &context.tokens)?)
-                }
-            };
-            candidate.tokens = tokens.of_unit(&quotables[place].units[candidate.place]);
-            if let Some(tokens) = &candidate.tokens {
-                candidate.similarity = nearness::similarity(&context.embedder, asked, tokens);
-            }
-        }
-    }
-    if candidates
-        .iter()
-        .all(|candidate| candidate.tokens.is_some())
-    {
-        return Ok(());
-    }
-    candidates.truncate(EMBEDDED);
     let vectors = try_join_all(candidates.iter().map(|candidate| {
         let text = &quotables[candidate.passage].units[candidate.place].text;
         context.embedder.embed_sentence(text)
@@ -166,7 +111,18 @@ async fn compare(
         candidate.similarity = context.embedder.calibrated(similarity);
         candidate.vector = vector;
     }
-    Ok(())
+    let same = context.embedder.cosine(SAME);
+    let answer = compose(&choose(candidates, cue, same), cue, &quotables);
+    let answer = answer.unwrap_or_else(|| abstention(found.language).to_owned());
+    let mut words = 0;
+    for word in answer.split_inclusive([' ', '\n']) {
+        words += 1;
+        output.push(word).await;
+    }
+    Ok(Usage {
+        answer_tokens: words,
+        ..Usage::default()
+    })
 }
 
 fn take_apart(passages: &[Passage], asked_in: Option<Language>) -> Vec<Quotable> {
@@ -214,9 +170,8 @@ fn candidates(question: &str, cue: Cue, quotables: &[Quotable]) -> Vec<Candidate
                     overlap: 0.0,
                     promise: 0.0,
                     fits: false,
-                    similarity: 0.0,
-                    tokens: None,
                     vector: Vec::new(),
+                    similarity: 0.0,
                 });
             }
         }
@@ -282,6 +237,14 @@ fn candidates(question: &str, cue: Cue, quotables: &[Quotable]) -> Vec<Candidate
             candidate.overlap + 0.45 * around + 0.25 * together + fit + rank + shape + language;
     }
     all.sort_by(|a, b| b.promise.total_cmp(&a.promise));
+    let mut words = 0;
+    all.retain(|candidate| {
+        words += quotables[candidate.passage].units[candidate.place]
+            .text
+            .unicode_words()
+            .count();
+        words <= CANDIDATE_WORDS || candidate.promise <= 0.0
+    });
     all.truncate(CANDIDATES);
     all
 }
@@ -297,12 +260,9 @@ fn keep_codes(wanted: &HashSet<String>, candidates: &mut Vec<Candidate>) {
     }
 }
 
-/// The best, and what is nearly as good and says something else; the best first.
-fn choose(
-    mut candidates: Vec<Candidate>,
-    cue: Cue,
-    likeness: impl Fn(&Candidate, &Candidate) -> f32,
-) -> Vec<Candidate> {
+/// The best, and what is nearly as good and says something else; the best first. From the cosine `same` on, two
+/// sentences say the same.
+fn choose(mut candidates: Vec<Candidate>, cue: Cue, same: f64) -> Vec<Candidate> {
     candidates.retain(|candidate| {
         let (near, common) = (candidate.similarity, candidate.overlap);
         near >= SIMILARITY_ALONE
@@ -330,7 +290,7 @@ fn choose(
         });
         let new = chosen
             .iter()
-            .all(|other| !says_the_same(other, &candidate, likeness(other, &candidate)));
+            .all(|other| !says_the_same(other, &candidate, same));
         if good && new && chosen.len() < sentences_max {
             chosen.push(candidate);
         }
@@ -339,10 +299,10 @@ fn choose(
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of words in a sentence")]
-fn says_the_same(one: &Candidate, other: &Candidate, likeness: f32) -> bool {
+fn says_the_same(one: &Candidate, other: &Candidate, same: f64) -> bool {
     let common = one.stems.intersection(&other.stems).count() as f32;
     let fewer = one.stems.len().min(other.stems.len()).max(1) as f32;
-    likeness >= SAME || common / fewer >= SAME_WORDS
+    f64::from(dot(&one.vector, &other.vector)) >= same || common / fewer >= SAME_WORDS
 }
 
 /// The text of the answer with its citations; `None` when nothing was chosen.
@@ -525,7 +485,7 @@ mod tests {
         for candidate in &mut candidates {
             candidate.similarity = candidate.overlap;
         }
-        compose(&choose(candidates, cue, |_, _| 0.0), cue, &quotables).unwrap_or_default()
+        compose(&choose(candidates, cue, SAME), cue, &quotables).unwrap_or_default()
     }
 
     #[test]

@@ -11,7 +11,6 @@ mod extractive;
 pub(crate) mod faq;
 mod gate;
 mod generate;
-mod nearness;
 mod openai;
 mod prompt;
 mod retrieve;

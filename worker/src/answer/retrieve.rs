@@ -19,7 +19,7 @@ use crate::{
         search::{self as lexical, Matches},
     },
     models::{Embedded, TokenSigns},
-    rerank::{self, Question, ReadChunk, Reranked},
+    rerank::{self, Question, Reranked},
 };
 
 /// What is asked for.
@@ -78,10 +78,6 @@ pub(crate) struct Retrieved {
     pub(crate) rerank_ms: f64,
     /// Of each passage's text.
     pub(crate) tokens: Vec<usize>,
-    /// What each passage is made of, as far as that is known.
-    pub(crate) chunks: Vec<Vec<ReadChunk>>,
-    /// The question's tokens, where a reranker compares them.
-    pub(crate) question_tokens: Option<TokenSigns>,
     /// Late interaction's scores of the passages that were compared, from -1 to 1, in no order.
     pub(crate) nearness: Vec<f32>,
 }
@@ -173,7 +169,7 @@ pub(crate) async fn retrieve(
     let reranked = if ask.parts.rerank {
         let asked = Question {
             text: ask.text.to_owned(),
-            tokens: tokens.clone(),
+            tokens,
         };
         rerank::rerank(context, asked, passages, passages_max).await?
     } else {
@@ -187,8 +183,6 @@ pub(crate) async fn retrieve(
         search_ms,
         rerank_ms: reranked.rerank_ms,
         tokens: reranked.tokens,
-        chunks: reranked.chunks,
-        question_tokens: tokens,
         nearness: reranked.nearness,
         embedding,
     })

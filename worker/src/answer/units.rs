@@ -1,7 +1,5 @@
 //! A passage as what can be quoted of it: whole sentences, items of lists, rows of tables.
 
-use std::ops::Range;
-
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::ingest::{HEADINGS_SEPARATOR, collapse, sentences};
@@ -19,8 +17,6 @@ pub(super) enum Kind {
 pub(super) struct Unit {
     pub(super) kind: Kind,
     pub(super) text: String,
-    /// Where it stands in the passage, in bytes.
-    pub(super) range: Range<usize>,
     /// Begins like a sentence and ends like one; an item always is.
     pub(super) whole: bool,
     /// Says something: no page number, no heading.
@@ -44,7 +40,6 @@ pub(super) fn units(passage: &str, heading: Option<&str>) -> Vec<Unit> {
         .and_then(|heading| heading.rsplit(HEADINGS_SEPARATOR).next())
         .filter(|title| title.contains(CELL));
     let mut units = Vec::new();
-    let mut start = 0;
     for paragraph in passage.split("\n\n") {
         let lines: Vec<&str> = paragraph
             .lines()
@@ -55,7 +50,6 @@ pub(super) fn units(passage: &str, heading: Option<&str>) -> Vec<Unit> {
             units.extend(lines.iter().map(|line| Unit {
                 kind: Kind::Row,
                 text: row(line, names),
-                range: stretch(passage, &[line]),
                 whole: true,
                 speaks: Some(*line) != names && line.chars().any(char::is_alphanumeric),
             }));
@@ -67,24 +61,21 @@ pub(super) fn units(passage: &str, heading: Option<&str>) -> Vec<Unit> {
                     whole: true,
                     speaks: text.chars().any(char::is_alphanumeric),
                     text,
-                    range: stretch(passage, item),
                 }
             }));
         } else {
             for range in sentences(paragraph) {
-                let text = clean(&paragraph[range.clone()]);
+                let text = clean(&paragraph[range]);
                 if !text.is_empty() {
                     units.push(Unit {
                         kind: Kind::Sentence,
                         whole: is_whole(&text),
                         speaks: speaks(&text),
                         text,
-                        range: start + range.start..start + range.end,
                     });
                 }
             }
         }
-        start += paragraph.len() + 2;
     }
     units
 }
@@ -119,15 +110,6 @@ fn row(line: &str, names: Option<&str>) -> String {
     } else {
         format!("{first}: {}", rest.join(", "))
     }
-}
-
-/// From the first of these lines to the end of the last, all of which are parts of the passage.
-fn stretch(passage: &str, lines: &[&str]) -> Range<usize> {
-    let start = |line: &str| line.as_ptr().addr() - passage.as_ptr().addr();
-    let (Some(first), Some(last)) = (lines.first(), lines.last()) else {
-        return 0..0;
-    };
-    start(first)..start(last) + last.len()
 }
 
 /// The items of a paragraph that is a list, each as its lines, without its mark.
@@ -322,26 +304,6 @@ mod tests {
         let unnamed = units("7a | Purple carrots | 12\n7b | Radishes", None);
         assert_eq!(said(&unnamed[0]), row("7a: Purple carrots, 12"));
         assert_eq!(said(&unnamed[1]), row("7b: Radishes"));
-    }
-
-    #[test]
-    fn a_unit_stands_where_its_range_says() {
-        let passage =
-            "Tools\n\n• Öl: a can\n• the long\nspanner\n\nOpen the lid. Then close\nit again.";
-        let found: Vec<_> = units(passage, None)
-            .iter()
-            .map(|unit| passage[unit.range.clone()].trim_end())
-            .collect();
-        assert_eq!(
-            found,
-            [
-                "Tools",
-                "Öl: a can",
-                "the long\nspanner",
-                "Open the lid.",
-                "Then close\nit again."
-            ]
-        );
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! to 1.0" (FAQ of multilingual-e5). A threshold in cosines would mean nothing for the next model, so thresholds are
 //! in similarities that are 0 for unrelated texts and 1 for equal ones.
 
-use super::{Embedded, EmbedderHandle, TokenSigns};
+use super::EmbedderHandle;
 
 /// Questions, and passages of which none has to do with any of them, of several fields and languages.
 pub(super) const QUESTIONS: [&str; 4] = [
@@ -25,49 +25,22 @@ pub(super) const PASSAGES: [&str; 4] = [
 /// are for models that have it.
 const UNRELATED: f32 = 0.0944;
 
-/// How near the questions' tokens are to those of the passages by it, on average.
-const UNRELATED_TOKENS: f32 = 0.183;
-
-/// What a similarity must be more than to say anything: as a cosine 0 for all-MiniLM-L6-v2, and about 0.7 for the E5
-/// family.
+/// What a cosine must be more than to say anything: 0 for all-MiniLM-L6-v2, and about 0.7 for the E5 family.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Floor(pub(super) f32);
 
 impl Floor {
-    /// Of cosines.
     pub(super) fn of(questions: &[Vec<f32>], passages: &[Vec<f32>]) -> Self {
-        let dot = |a: &Vec<f32>, b: &Vec<f32>| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
-        Self::between(questions, passages, dot, UNRELATED)
-    }
-
-    /// Of how near tokens are; 0 where nothing is known of them.
-    pub(super) fn of_tokens(questions: &[Embedded], passages: &[Embedded]) -> Self {
-        let tokens = |texts: &[Embedded]| -> Vec<_> {
-            texts
-                .iter()
-                .filter_map(|text| text.tokens.clone())
-                .collect()
-        };
-        let (questions, passages) = (tokens(questions), tokens(passages));
-        let nearest = |question: &TokenSigns, passage: &TokenSigns| question.nearest_in(passage);
-        Self::between(&questions, &passages, nearest, UNRELATED_TOKENS)
-    }
-
-    fn between<T>(
-        questions: &[T],
-        passages: &[T],
-        similarity: impl Fn(&T, &T) -> f32,
-        unrelated: f32,
-    ) -> Self {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
         let pairs = questions
             .iter()
-            .flat_map(|question| passages.iter().map(|passage| similarity(question, passage)));
-        let (count, sum) = pairs.fold((0_u16, 0.0), |(count, sum), similarity| {
-            (count + 1, sum + similarity)
+            .flat_map(|question| passages.iter().map(|passage| dot(question, passage)));
+        let (count, sum) = pairs.fold((0_u16, 0.0), |(count, sum), cosine| {
+            (count + 1, sum + cosine)
         });
         let mean = sum / f32::from(count.max(1));
         // A model for which everything is alike would leave nothing to divide by.
-        Self(((mean - unrelated) / (1.0 - unrelated)).clamp(0.0, 0.95))
+        Self(((mean - UNRELATED) / (1.0 - UNRELATED)).clamp(0.0, 0.95))
     }
 
     pub(super) fn calibrated(self, cosine: f32) -> f32 {
@@ -85,11 +58,6 @@ impl EmbedderHandle {
     /// other (below 0 if they have even less), 1 between equal ones. Thresholds are set in these numbers.
     pub fn calibrated(&self, similarity: f32) -> f32 {
         self.floor.calibrated(similarity)
-    }
-
-    /// The same of how near the tokens of a text are to those of another one.
-    pub fn calibrated_tokens(&self, nearness: f32) -> f32 {
-        self.token_floor.calibrated(nearness)
     }
 
     /// The cosine similarity that is worth so much: the other way round.

@@ -30,7 +30,6 @@ pub struct EmbedderHandle {
     identity: Arc<ModelIdentity>,
     prefixes: Arc<Prefixes>,
     pub(super) floor: Floor,
-    pub(super) token_floor: Floor,
     inbox: Arc<OpenInbox>,
     /// Lanes have places of their own, so that passages can't fill up the inbox before a question.
     question_places: Arc<Semaphore>,
@@ -129,17 +128,13 @@ impl EmbedderHandle {
 
     /// Some tens of milliseconds.
     async fn calibrate(&mut self) -> Result<(), EmbedError> {
-        let texts = calibration::PASSAGES.map(str::to_owned).to_vec();
-        let passages = self.embed_passages_tokens(texts).await?;
+        let texts = |texts: [&str; 4]| texts.map(str::to_owned).to_vec();
+        let passages = self.embed_passages(texts(calibration::PASSAGES)).await?;
         let mut questions = Vec::new();
         for question in calibration::QUESTIONS {
-            questions.push(self.embed_question_tokens(question).await?);
+            questions.push(self.embed_question(question).await?);
         }
-        let vectors = |texts: &[Embedded]| -> Vec<_> {
-            texts.iter().map(|text| text.vector.clone()).collect()
-        };
-        self.token_floor = Floor::of_tokens(&questions, &passages);
-        self.floor = Floor::of(&vectors(&questions), &vectors(&passages));
+        self.floor = Floor::of(&questions, &passages);
         Ok(())
     }
 
@@ -181,7 +176,6 @@ impl EmbedderHandle {
             identity: Arc::new(identity.ok_or(EmbedError::ThreadEnded)?),
             prefixes: Arc::default(),
             floor: Floor(0.0),
-            token_floor: Floor(0.0),
             inbox: open,
             question_places: places(),
             sentence_places: places(),

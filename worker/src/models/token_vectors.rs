@@ -11,8 +11,6 @@
 //! 128 signs gained less; to leave out punctuation or frequent words, or to subtract the mean state first, gained
 //! nothing.
 
-use std::ops::Range;
-
 /// Directions that are kept of a token: 24 bytes.
 const SIGNS: usize = 192;
 
@@ -71,22 +69,6 @@ impl TokenSigns {
         });
         let (sum, count) = differences.fold((0, 0), |(sum, count), one| (sum + one, count + 1));
         1.0 - 2.0 * sum as f32 / (SIGNS as u32 * count.max(1)) as f32
-    }
-
-    /// How many tokens there are, special ones included.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        (self.bytes.len() - 1) / BYTES
-    }
-
-    /// Some of these tokens, by their places; none where there are none.
-    #[must_use]
-    pub fn some(&self, places: Range<usize>) -> Self {
-        let byte = |place: usize| 1 + place.min(self.count()) * BYTES;
-        let tokens = self.bytes.get(byte(places.start)..byte(places.end));
-        Self {
-            bytes: [&[FORMAT], tokens.unwrap_or_default()].concat(),
-        }
     }
 
     fn tokens(&self) -> impl Iterator<Item = Words> {
@@ -226,17 +208,6 @@ mod tests {
         let without = question.nearest_in(&signs(&states(3, 30)));
         assert!(without < 0.3, "{without}");
         assert_eq!(question.nearest_in(&signs(&[])), -1.0);
-    }
-
-    #[test]
-    fn some_of_the_tokens_are_those_of_their_places() {
-        let states = states(5, 9);
-        let all = signs(&states);
-        let some = signs(&states[DIMENSIONS * 3..DIMENSIONS * 5]);
-        assert_eq!((all.count(), some.count()), (9, 2));
-        assert_eq!(all.some(3..5), some);
-        assert_eq!(all.some(8..12).count(), 1);
-        assert_eq!(all.some(12..20).count(), 0);
     }
 
     #[test]

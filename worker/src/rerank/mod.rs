@@ -51,14 +51,6 @@ pub(crate) struct Candidate {
     tokens: Option<TokenSigns>,
 }
 
-/// A chunk that a passage is made of, and what the model said of its tokens when it was read.
-#[derive(Clone, Debug)]
-pub(crate) struct ReadChunk {
-    pub(crate) text: String,
-    /// Also of what was put before the text.
-    pub(crate) tokens: Option<TokenSigns>,
-}
-
 /// Says how well passages answer a question.
 trait Reranker: Send + Sync {
     /// As metrics call it.
@@ -142,8 +134,6 @@ pub(crate) struct Reranked {
     pub(crate) passages: Vec<Passage>,
     /// Of each passage's text, at the most.
     pub(crate) tokens: Vec<usize>,
-    /// Of each passage, in its order; of as many passages as were reranked.
-    pub(crate) chunks: Vec<Vec<ReadChunk>>,
     /// Scores of late interaction, from -1 to 1, as far as there are any. A cross-encoder's mean something else with
     /// each model.
     pub(crate) nearness: Vec<f32>,
@@ -159,7 +149,6 @@ impl Reranked {
                 .map(|passage| usize::try_from(passage.tokens).unwrap_or_default())
                 .collect(),
             passages,
-            chunks: Vec::new(),
             nearness: Vec::new(),
             rerank_ms: 0.0,
         }
@@ -228,14 +217,13 @@ fn candidate(passage: &Passage, details: &HashMap<i64, Details>) -> Candidate {
         Some(heading) => format!("{heading}\n{}", passage.text),
         None => passage.text.clone(),
     };
+    let stored = details
+        .get(&passage.chunk)
+        .and_then(|details| details.token_vectors.clone());
     Candidate {
         text,
-        tokens: details.get(&passage.chunk).and_then(signs),
+        tokens: stored.and_then(TokenSigns::from_bytes),
     }
-}
-
-fn signs(details: &Details) -> Option<TokenSigns> {
-    TokenSigns::from_bytes(details.token_vectors.clone()?)
 }
 
 /// The reranker's scores. A model blocks, and so do some hundreds of thousands of look-ups.
@@ -298,14 +286,13 @@ fn join(
         0
     };
     let parts = Joining { tokens_max }.join(ranked.collect(), passages_max);
-    let (passages, (tokens, chunks)) = parts
+    let (passages, tokens) = parts
         .into_iter()
-        .map(|part| (part.passage, (part.tokens, part.chunks)))
+        .map(|part| (part.passage, part.tokens))
         .unzip();
     Reranked {
         passages,
         tokens,
-        chunks,
         nearness: Vec::new(),
         rerank_ms: 0.0,
     }
@@ -316,10 +303,6 @@ fn part(passage: Passage, details: &HashMap<i64, Details>) -> Part {
     Part {
         ordinals: details.map(|details| (details.ordinal, details.ordinal)),
         tokens: details.map_or(0, |details| usize::try_from(details.tokens).unwrap_or(0)),
-        chunks: vec![ReadChunk {
-            text: passage.text.clone(),
-            tokens: details.and_then(signs),
-        }],
         passage,
     }
 }

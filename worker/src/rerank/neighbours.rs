@@ -6,8 +6,6 @@ use lectern_shared::store::{
     search::Passage,
 };
 
-use super::ReadChunk;
-
 /// A passage becomes part of its neighbour only if it is worth at least this share of it: what merely stands beside a
 /// good passage makes it longer, not better.
 const WORTH_JOINING: f64 = 0.5;
@@ -20,8 +18,6 @@ pub(super) struct Part {
     pub(super) ordinals: Option<(i32, i32)>,
     /// Of the texts, at the most.
     pub(super) tokens: usize,
-    /// These chunks, as they were before they were joined.
-    pub(super) chunks: Vec<ReadChunk>,
 }
 
 impl Part {
@@ -117,7 +113,6 @@ fn both(one: Part, other: Part) -> Part {
         .zip(second.ordinals)
         .map(|((first, _), (_, last))| (first, last));
     first.tokens += second.tokens;
-    first.chunks.extend(second.chunks);
     first
 }
 
@@ -223,7 +218,6 @@ mod tests {
             passage,
             ordinals: Some((ordinal, ordinal)),
             tokens: 10,
-            chunks: Vec::new(),
         }
     }
 
