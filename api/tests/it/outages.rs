@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use futures::future::join_all;
@@ -138,13 +139,27 @@ async fn health_is_found_out_once_a_second_however_many_strangers_ask() {
     };
     let asked = || road.asked.load(Ordering::SeqCst);
     let paths = ["/api/v1/health", "/api/v1/health/ready"];
-    let before = asked();
-    ask(paths[0]).await;
-    let one = asked() - before;
-    assert!(one > 0);
-    let (before, began) = (asked(), std::time::Instant::now());
-    join_all((0..400).map(|number| ask(paths[number % 2]))).await;
+    // What one report takes, once the connections are open.
+    let mut reports = Vec::new();
+    let began = Instant::now();
+    while reports.len() < 3 {
+        let before = asked();
+        ask(paths[0]).await;
+        reports.push(asked() - before);
+        reports.retain(|bytes| *bytes > 0);
+        assert!(began.elapsed().as_secs() < 60, "nothing is found out again");
+    }
+    let (before, began) = (asked(), Instant::now());
+    for number in 0..600 {
+        ask(paths[number % 2]).await;
+    }
+    join_all((0..200).map(|number| ask(paths[number % 2]))).await;
     let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
-    // What opening connections takes is in `one`.
-    assert!(asked() - before <= one * (seconds + 2), "{one}");
+    // A report may find some of it out and know the rest, hence the room.
+    let most = 4 * reports[1].max(reports[2]) * (seconds + 2);
+    assert!(
+        asked() - before <= most,
+        "{} of {reports:?}",
+        asked() - before
+    );
 }
