@@ -82,6 +82,7 @@ struct Candidate {
     promise: f32,
     /// Whether it is the kind of answer that is asked for.
     fits: bool,
+    is_row: bool,
     vector: Vec<f32>,
     similarity: f32,
 }
@@ -170,6 +171,7 @@ fn candidates(question: &str, cue: Cue, quotables: &[Quotable]) -> Vec<Candidate
                     overlap: 0.0,
                     promise: 0.0,
                     fits: false,
+                    is_row: unit.kind == Kind::Row,
                     vector: Vec::new(),
                     similarity: 0.0,
                 });
@@ -286,7 +288,9 @@ fn choose(mut candidates: Vec<Candidate>, cue: Cue, same: f64) -> Vec<Candidate>
                 0.0
             };
             let another_fact = candidate.fits || !best.fits || !cue.wants_a_fact();
-            another_fact && candidate.score() + bonus >= share * best.score()
+            // All rows of a table are alike: one with fewer of the question's words is about something else.
+            let another_row = candidate.is_row && candidate.overlap < best.overlap;
+            another_fact && !another_row && candidate.score() + bonus >= share * best.score()
         });
         let new = chosen
             .iter()
@@ -551,6 +555,22 @@ mod tests {
             ),
             "These files are required in the debian directory:\n- control\n- changelog\n- rules [1]"
         );
+    }
+
+    #[test]
+    fn a_table_answers_with_the_row_that_is_asked_for() {
+        let passage = "London | 180\n\nLyon | 110\n\nZurich | 175";
+        let mut table = quotable("");
+        table.units = units(passage, Some("City | Hotel limit"));
+        table.heading = "City | Hotel limit".to_owned();
+        let (question, quotables) = ("What is the hotel limit in London?", [table]);
+        let cue = Cue::of(question);
+        let mut candidates = candidates(question, cue, &quotables);
+        for candidate in &mut candidates {
+            candidate.similarity = 0.5;
+        }
+        let answer = compose(&choose(candidates, cue, SAME), cue, &quotables);
+        assert_eq!(answer.unwrap(), "City: London, Hotel limit: 180 [1]");
     }
 
     #[test]
