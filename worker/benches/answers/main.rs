@@ -134,7 +134,7 @@ async fn main() {
     );
     println!(
         "| {} | {:.1} % | {:.1} % | {:.1} % | {:.1} | {:.1} ms | {:.1} ms | {:.1} |",
-        questions.len(),
+        sources.count(),
         share(abstained, questions.len()),
         share(said, questions.len()),
         share(said, given),
