@@ -14,6 +14,7 @@ use super::{
     Result,
     jobs::{self, Claimed, interval},
     models::ModelId,
+    transaction,
 };
 use crate::ids::{CollectionId, QuestionId, TenantId};
 
@@ -131,7 +132,7 @@ pub async fn copy(
     usage: &Value,
     timings: &Value,
 ) -> Result<Copying> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     if !jobs::finish(&mut tx, job.id, job.attempt).await? {
         return Ok(Copying::LeaseLost);
     }

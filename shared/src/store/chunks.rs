@@ -9,7 +9,7 @@ use super::{
     documents::ForIngest,
     jobs::{self, Claimed},
     models::{self, ModelId},
-    token_vectors,
+    token_vectors, transaction,
 };
 use crate::ids::TenantId;
 
@@ -69,7 +69,7 @@ pub async fn insert(
     for chunk in chunks {
         columns.push(chunk);
     }
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     if !jobs::hold(&mut tx, job.id, job.attempt).await? {
         return Ok(false);
     }
@@ -169,7 +169,7 @@ pub async fn insert_pages(
         .map(|page| page.label.map(str::to_owned))
         .collect();
     let texts: Vec<String> = pages.iter().map(|page| page.text.to_owned()).collect();
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     if !jobs::hold(&mut tx, job.id, job.attempt).await? {
         return Ok(false);
     }

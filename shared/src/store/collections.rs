@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, types::Json};
 
-use super::{Result, StoreError, reach::Reach};
+use super::{Result, StoreError, reach::Reach, transaction};
 use crate::ids::{CollectionId, TenantId};
 
 #[derive(Clone, Debug, Serialize)]
@@ -257,7 +257,7 @@ pub async fn change_settings(
     name: &str,
     change: &serde_json::Value,
 ) -> Result<Changed> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     let found = sqlx::query!(
         r#"select id, settings as "settings: Json<CollectionSettings>"
            from collections where tenant_id = $1 and name = $2 for update"#,

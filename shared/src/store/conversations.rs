@@ -8,6 +8,7 @@ use super::{
     Result,
     jobs::{self, Claimed},
     reach::{Asker, Reach},
+    transaction,
 };
 use crate::ids::{CollectionId, ConversationId, QuestionId, TenantId};
 
@@ -195,7 +196,7 @@ pub async fn delete(
     reach: &Reach,
     id: ConversationId,
 ) -> Result<Option<Vec<QuestionId>>> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     // Nobody may take a turn in it meanwhile.
     let found = sqlx::query_scalar!(
         r#"select true as "found!" from conversations
@@ -273,7 +274,7 @@ pub async fn history(pool: &PgPool, question: QuestionId, turns_max: u32) -> Res
 /// # Errors
 /// When the database fails.
 pub async fn note_standalone(pool: &PgPool, job: &Claimed, question: &str) -> Result<bool> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     if !jobs::hold(&mut tx, job.id, job.attempt).await? {
         return Ok(false);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::{PgPool, postgres::types::PgInterval};
 use uuid::Uuid;
 
-use super::{Result, jobs::Limits, reach::Reach, removals};
+use super::{Result, jobs::Limits, reach::Reach, removals, transaction};
 use crate::{
     failure::Failure,
     ids::{DocumentId, JobId, TenantId},
@@ -125,7 +125,7 @@ pub async fn strays(pool: &PgPool) -> Result<Strays> {
 /// # Errors
 /// When the database fails.
 pub async fn drop_strays(pool: &PgPool) -> Result<()> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     sqlx::query!(
         "delete from chunks where not exists (
              select from documents document
@@ -239,7 +239,7 @@ pub async fn documents_without_job(pool: &PgPool) -> Result<Vec<Waiting>> {
 /// # Errors
 /// When the tenant's queue is full or the database fails.
 pub async fn enqueue_document(pool: &PgPool, id: DocumentId, limits: &Limits) -> Result<bool> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     let tenant = sqlx::query_scalar!(
         r#"select tenant_id as "tenant: TenantId" from documents where id = $1"#,
         id.0
@@ -292,7 +292,7 @@ pub async fn removals_without_job(pool: &PgPool) -> Result<Vec<(TenantId, String
 /// # Errors
 /// When the database fails.
 pub async fn remove_files(pool: &PgPool, tenant: TenantId, blob_keys: &[String]) -> Result<()> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     let unnamed = sqlx::query_scalar!(
         r#"select key as "key!" from unnest($1::text[]) as file (key)
            where not exists (select from versions where blob_key = key)

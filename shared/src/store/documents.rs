@@ -12,7 +12,7 @@ use super::{
     lexicon,
     models::{self, ModelId},
     reach::Reach,
-    removals, versions,
+    removals, transaction, versions,
 };
 use crate::{
     ids::{CollectionId, DocumentId, JobId, TenantId},
@@ -189,7 +189,7 @@ pub async fn delete(
     request_id: Option<&str>,
 ) -> Result<Option<Vec<JobId>>> {
     let tenant = reach.tenant;
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     lexicon::wait_for_merge(&mut tx, id).await?;
     // Jobs before documents, as everywhere: an ingest that runs locks them in this order, too.
     // What waits need not begin, and what runs is told to stop.
@@ -270,7 +270,7 @@ pub async fn retry(
     limits: &Limits,
 ) -> Result<Option<Enqueued>> {
     let tenant = reach.tenant;
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     if !versions::lock_collection_of(&mut tx, reach, id).await? {
         return Ok(None);
     }
@@ -324,7 +324,7 @@ pub struct ForIngest {
 /// # Errors
 /// When the database fails.
 pub async fn begin_ingest(pool: &PgPool, job: &Claimed) -> Result<Option<ForIngest>> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     if !jobs::hold(&mut tx, job.id, job.attempt).await? {
         return Ok(None);
     }
@@ -401,7 +401,7 @@ pub async fn complete_ingest(
     limits: &Limits,
 ) -> Result<Option<Vec<Enqueued>>> {
     let version = document.version;
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     if !jobs::finish(&mut tx, job.id, job.attempt).await? {
         return Ok(None);
     }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     Result,
     jobs::{self, Claimed, Enqueued, Limits, NewJob},
+    transaction,
 };
 use crate::{ids::TenantId, jobs::Kind};
 
@@ -30,7 +31,7 @@ pub async fn create(
     request_id: Option<&str>,
     limits: &Limits,
 ) -> Result<Enqueued> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     sqlx::query!(
         "insert into embeddings (id, tenant_id, texts, as_questions) values ($1, $2, $3, $4)",
         embedding.id,
@@ -77,7 +78,7 @@ pub async fn find(pool: &PgPool, job: &Claimed) -> Result<Option<ForEmbedding>> 
 /// # Errors
 /// When the database fails.
 pub async fn complete(pool: &PgPool, job: &Claimed) -> Result<bool> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     if !jobs::finish(&mut tx, job.id, job.attempt).await? {
         return Ok(false);
     }

@@ -8,6 +8,7 @@ use super::{
     Result,
     jobs::{self, Claimed, Enqueued, Limits, NewJob},
     models::ModelId,
+    transaction,
 };
 use crate::{
     ids::{CollectionId, FaqId, TenantId},
@@ -63,7 +64,7 @@ pub async fn create(
     request_id: Option<&str>,
     limits: &Limits,
 ) -> Result<Written> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     let written = create_in(
         &mut tx, tenant, collection, faq, faqs_max, request_id, limits,
     )
@@ -150,7 +151,7 @@ pub async fn replace(
     request_id: Option<&str>,
     limits: &Limits,
 ) -> Result<Written> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     let digest = wording::digest(faq.question);
     let taken = sqlx::query_scalar!(
         r#"select exists (
@@ -293,7 +294,7 @@ pub async fn embedded(
     model: ModelId,
     embedding: &[f32],
 ) -> Result<bool> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     if !jobs::finish(&mut tx, job.id, job.attempt).await? {
         return Ok(false);
     }
@@ -394,7 +395,7 @@ pub(super) async fn hit(tx: &mut PgConnection, id: FaqId) -> Result<()> {
 /// # Errors
 /// When a queue is full or the database fails.
 pub async fn enqueue_missing(pool: &PgPool, limits: &Limits) -> Result<usize> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     let missing = sqlx::query!(
         r#"select id as "id: FaqId", tenant_id as "tenant: TenantId" from faqs
            where (embedding is null or model_id <> (select id from embedding_models where active))

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{PgPool, types::Json};
 
-use super::{Result, reach::Reach};
+use super::{Result, reach::Reach, transaction};
 use crate::ids::{CollectionId, DocumentId, FeedbackId, QuestionId, TenantId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,7 +128,7 @@ pub async fn rate(
     question: QuestionId,
     feedback: &NewFeedback<'_>,
 ) -> Result<bool> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     let rated = sqlx::query!(
         "insert into feedback (question_id, id, tenant_id, collection_id, rating, reason, comment, passages, settings)
          select question.id, $3, question.tenant_id, question.collection_id, $4, $5, $6,

@@ -9,7 +9,7 @@ use super::{
     Result,
     jobs::{self, Claimed, End, Enqueued, Limits, NewJob},
     reach::Reach,
-    removals,
+    removals, transaction,
     versions::{self, Added, Facts, NewFile, Place},
 };
 use crate::{
@@ -43,7 +43,7 @@ pub async fn create(
     request_id: Option<&str>,
     limits: &Limits,
 ) -> Result<Enqueued> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     sqlx::query!(
         "insert into imports (id, tenant_id, collection_id, name, bytes, blob_key, source_url, metadata, force,
              entry_bytes_max)
@@ -92,7 +92,7 @@ pub struct ForImport {
 /// # Errors
 /// When the database fails.
 pub async fn begin(pool: &PgPool, job: &Claimed) -> Result<Option<ForImport>> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     if !jobs::hold(&mut tx, job.id, job.attempt).await? {
         return Ok(None);
     }
@@ -230,7 +230,7 @@ pub async fn add(
         password: None,
     };
     let request_id = job.request_id.as_deref();
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     if !jobs::hold(&mut tx, job.id, job.attempt).await? {
         return Ok(None);
     }
@@ -255,7 +255,7 @@ pub async fn skip(
     entry: Entry<'_>,
     reason: &str,
 ) -> Result<bool> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     if !jobs::hold(&mut tx, job.id, job.attempt).await? {
         return Ok(false);
     }
@@ -293,7 +293,7 @@ async fn note(
 /// # Errors
 /// When the database fails.
 pub async fn complete(pool: &PgPool, job: &Claimed) -> Result<bool> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     if !jobs::finish(&mut tx, job.id, job.attempt).await? {
         return Ok(false);
     }

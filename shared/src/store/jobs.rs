@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::{PgConnection, PgPool, postgres::types::PgInterval};
 use uuid::Uuid;
 
-use super::{Result, StoreError};
+use super::{Result, StoreError, transaction};
 use crate::{
     config::Quotas,
     failure::Failure,
@@ -446,7 +446,7 @@ impl End {
 /// # Errors
 /// When the database fails.
 pub async fn end(pool: &PgPool, job: &Claimed, end: End, error: Option<&str>) -> Result<bool> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     let failure = Some(end.failure());
     let won = close(
         &mut tx,
@@ -580,7 +580,7 @@ pub enum Cancel {
 /// # Errors
 /// When the database fails.
 pub async fn cancel(pool: &PgPool, tenant: TenantId, subject: Uuid) -> Result<Cancel> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     let row = sqlx::query!(
         r#"update jobs
            set cancel_requested = true,
@@ -660,7 +660,7 @@ pub struct Buried {
 /// # Errors
 /// When the database fails.
 pub async fn recover_expired(pool: &PgPool) -> Result<(u64, Vec<Buried>)> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     let requeued = sqlx::query!(
         "update jobs
          set state = 'queued', run_at = now(), dispatched_at = null, lease_owner = null, lease_until = null

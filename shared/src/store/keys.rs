@@ -7,7 +7,7 @@ use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Result, StoreError};
+use super::{Result, StoreError, transaction};
 pub use crate::keys::DEVELOPMENT_KEY;
 use crate::{
     ids::{ApiKeyId, CollectionId, DEFAULT_TENANT, TenantId},
@@ -177,7 +177,7 @@ pub async fn create(
     let collections: Option<Vec<Uuid>> = new
         .collections
         .map(|ids| ids.iter().map(|id| id.0).collect());
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     // Two at once would otherwise both find room.
     sqlx::query!(
         "select id from tenants where id = $1 for update",
@@ -396,7 +396,7 @@ pub async fn ensure_development_key(pool: &PgPool) -> Result<()> {
 /// When the database fails.
 pub async fn create_first(pool: &PgPool, key: &Key) -> Result<bool> {
     let scopes = Scope::ALL.map(|scope| scope.to_string());
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     // Whoever comes second waits here, and then sees the first one's key.
     sqlx::query!(
         "select id from tenants where id = $1 for update",

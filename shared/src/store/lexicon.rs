@@ -12,6 +12,7 @@ use super::{
     Result,
     documents::ForIngest,
     jobs::{self, Claimed, Enqueued, Limits},
+    transaction, transaction_as,
 };
 use crate::{
     ids::{CollectionId, DocumentId, JobId, TenantId},
@@ -59,7 +60,7 @@ pub async fn insert(
     document: &ForIngest,
     segment: &NewSegment,
 ) -> Result<bool> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     if !jobs::hold(&mut tx, job.id, job.attempt).await? {
         return Ok(false);
     }
@@ -258,7 +259,7 @@ pub async fn catch_up(
     language: Option<&str>,
     segment: &NewSegment,
 ) -> Result<()> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     // The lock keeps the version visible, and a second job from doing the same.
     let visible = sqlx::query_scalar!(
         "update documents set language = $3 where id = $1 and version = $2 returning true",
@@ -438,9 +439,8 @@ impl Snapshot {
     /// # Errors
     /// When the database fails.
     pub async fn open(pool: &PgPool, tenant: TenantId, collection: CollectionId) -> Result<Self> {
-        let mut tx = pool
-            .begin_with("begin isolation level repeatable read read only")
-            .await?;
+        let mut tx =
+            transaction_as(pool, "begin isolation level repeatable read read only").await?;
         let segments = sqlx::query_as!(
             Segment,
             "select id, chunks, words, languages from segments
@@ -601,7 +601,7 @@ impl Merge {
     /// # Errors
     /// When the database fails.
     pub async fn begin(pool: &PgPool, sources: &[i64]) -> Result<Option<Self>> {
-        let mut tx = pool.begin().await?;
+        let mut tx = transaction(pool).await?;
         let stretches = sqlx::query_as!(
             Stretch,
             "select segment_id as segment, base, chunks, words from segment_documents
@@ -684,7 +684,7 @@ impl Merge {
     /// # Errors
     /// When the database fails.
     pub async fn finish(self, pool: &PgPool, languages: &[String]) -> Result<bool> {
-        let mut tx = pool.begin().await?;
+        let mut tx = transaction(pool).await?;
         let ids: Vec<i64> = self.sources.iter().map(|(id, _)| *id).collect();
         // Whoever shows or retires a document waits from here on: see `wait_for_merge`.
         sqlx::query_scalar!(

@@ -38,7 +38,7 @@ pub mod workers;
 use std::{str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
-    ConnectOptions, Connection, PgPool,
+    ConnectOptions, Connection, PgPool, Postgres, SqlSafeStr, SqlStr, Transaction,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -100,6 +100,37 @@ pub fn connect(settings: &StoreSettings) -> Result<PgPool> {
             })
         })
         .connect_lazy_with(options))
+}
+
+/// Begins a transaction that is rolled back unless it is committed, whenever its caller is dropped.
+///
+/// [`PgPool::begin`] is not that safe: sqlx counts the transaction when the server has answered to BEGIN. A caller that
+/// is dropped before (its client has gone, its job is cancelled) gives the connection back with a transaction that
+/// nobody ends, and what others write through that connection is lost (<https://github.com/launchbadge/sqlx/issues/4393>,
+/// in 0.9.0). Here the answer is awaited by a task of its own.
+///
+/// # Errors
+/// When no connection is to be had in time, or the database fails.
+pub async fn transaction(pool: &PgPool) -> Result<Transaction<'static, Postgres>> {
+    begin(pool, None).await
+}
+
+/// [`transaction`], by a statement that says what kind of transaction it is.
+///
+/// # Errors
+/// As those of [`transaction`].
+pub async fn transaction_as(
+    pool: &PgPool,
+    statement: impl SqlSafeStr,
+) -> Result<Transaction<'static, Postgres>> {
+    begin(pool, Some(statement.into_sql_str())).await
+}
+
+async fn begin(pool: &PgPool, statement: Option<SqlStr>) -> Result<Transaction<'static, Postgres>> {
+    let connection = pool.acquire().await?;
+    let begun = tokio::spawn(Transaction::begin(connection, statement)).await;
+    // The task isn't aborted by anybody, so it has panicked, or the runtime ends.
+    Ok(begun.map_err(|_| sqlx::Error::WorkerCrashed)??)
 }
 
 /// Brings the schema up to date. Replicas that start at once take turns: sqlx holds an advisory lock meanwhile.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 
-use super::{Result, StoreError};
+use super::{Result, StoreError, transaction};
 
 /// A row of `embedding_models`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ impl std::fmt::Display for ModelIdentity {
 /// # Errors
 /// [`StoreError::ModelMismatch`] when there are vectors of another model; or when the database fails.
 pub async fn adopt(pool: &PgPool, identity: &ModelIdentity) -> Result<ModelId> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     // Workers that start together take turns.
     sqlx::query!("lock table embedding_models in exclusive mode")
         .execute(&mut *tx)

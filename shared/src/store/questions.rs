@@ -14,6 +14,7 @@ use super::{
     jobs::{self, Claimed, Enqueued, Limits, NewJob},
     quotas::{self, Quota},
     reach::{Asker, Reach},
+    transaction,
     unanswered::{self, NewUnanswered},
 };
 use crate::{
@@ -69,7 +70,7 @@ pub async fn create(
         Mode::Answer => ("answer", Kind::Answer),
         Mode::Search => ("search", Kind::Search),
     };
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     let mut turn = None;
     if let Some(NextTurn {
         conversation,
@@ -210,7 +211,7 @@ pub async fn complete(
     answer: Option<&NewAnswer<'_>>,
     sources: &[NewSource],
 ) -> Result<bool> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     if !jobs::finish(&mut tx, job.id, job.attempt).await? {
         return Ok(false);
     }

@@ -16,6 +16,7 @@ use sqlx::{Connection, PgConnection, PgPool, pool::PoolConnection};
 use super::{
     Result, StoreError, index,
     models::{self, ModelId, ModelIdentity, Row},
+    transaction,
 };
 
 /// Chunks of a batch, and what their ids are divided by to tell batches apart.
@@ -55,7 +56,7 @@ pub enum Begun {
 /// # Errors
 /// [`StoreError::ModelMismatch`] when a build of another model runs; or when the database fails.
 pub async fn begin(pool: &PgPool, identity: &ModelIdentity) -> Result<Begun> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     sqlx::query(LOCK_TIMEOUT).execute(&mut *tx).await?;
     sqlx::query!("lock table embedding_models in exclusive mode")
         .execute(&mut *tx)
@@ -354,7 +355,7 @@ pub async fn switch(pool: &PgPool, model: ModelId) -> Result<Switch> {
 }
 
 async fn try_switch(pool: &PgPool, model: ModelId) -> Result<Switch> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     sqlx::query(LOCK_TIMEOUT).execute(&mut *tx).await?;
     // Before embedding_models, as everybody: ingests write chunks and then ask for the active model.
     sqlx::query!("lock table chunks in access exclusive mode")
@@ -419,7 +420,7 @@ async fn try_switch(pool: &PgPool, model: ModelId) -> Result<Switch> {
 /// When the database fails.
 pub async fn abort(pool: &PgPool, patience: Duration) -> Result<bool> {
     let aborted = insist(patience, async || {
-        let mut tx = pool.begin().await?;
+        let mut tx = transaction(pool).await?;
         sqlx::query(LOCK_TIMEOUT).execute(&mut *tx).await?;
         sqlx::query!("lock table chunks in access exclusive mode")
             .execute(&mut *tx)
@@ -452,7 +453,7 @@ pub async fn abort(pool: &PgPool, patience: Duration) -> Result<bool> {
 /// When the database fails.
 pub async fn forget(pool: &PgPool, patience: Duration) -> Result<bool> {
     let forgotten = insist(patience, async || {
-        let mut tx = pool.begin().await?;
+        let mut tx = transaction(pool).await?;
         sqlx::query(LOCK_TIMEOUT).execute(&mut *tx).await?;
         sqlx::query!("lock table chunks in access exclusive mode")
             .execute(&mut *tx)

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Result, StoreError, jobs::Limits, reach::Reach};
+use super::{Result, StoreError, jobs::Limits, reach::Reach, transaction};
 use crate::{
     ids::{CollectionId, DocumentId, JobId, TenantId},
     jobs::{Kind, Queue},
@@ -55,7 +55,7 @@ pub async fn retry_documents(
 ) -> Result<u64> {
     let subjects: Vec<Uuid> = documents.iter().map(|document| document.0).collect();
     let jobs: Vec<Uuid> = documents.iter().map(|_| JobId::fresh().0).collect();
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     // As everybody who enqueues an ingest does, so that a document never has two.
     sqlx::query!(
         "select from collections
@@ -211,7 +211,7 @@ pub async fn revive(
     id: JobId,
     request_id: Option<&str>,
 ) -> Result<Revival> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     // Attempts count on from all jobs of the subject, and one is left out for what the sweep may have said when it
     // buried this one: ids of events only rise. At most one index build may wait or run.
     let row = sqlx::query!(

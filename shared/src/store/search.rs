@@ -4,7 +4,7 @@ use pgvector::HalfVector;
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool, types::Json};
 
-use super::{Result, chunks::Span, lexicon::Match};
+use super::{Result, chunks::Span, lexicon::Match, transaction};
 use crate::ids::{CollectionId, DocumentId, TenantId};
 
 /// What to look for.
@@ -87,7 +87,7 @@ pub async fn passages(pool: &PgPool, query: &Query<'_>) -> Result<Vec<Passage>> 
         let mut connection = pool.acquire().await?;
         return fused(&mut connection, query).await;
     };
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     // Plain HNSW takes its ef_search nearest and then applies the filter: of a rare one nothing would be left. Strict
     // order isn't needed, since all candidates are sorted once more. A plan for any limit and any filter, which PostgreSQL
     // makes when a connection has asked a few times, would compare all vectors: planning anew takes a millisecond.

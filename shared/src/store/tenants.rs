@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
 
-use super::Result;
+use super::{Result, transaction};
 use crate::ids::{CollectionId, TenantId};
 
 /// A tenant as operators see it.
@@ -23,7 +23,7 @@ pub struct Tenant {
 /// # Errors
 /// When the database fails.
 pub async fn create(pool: &PgPool, name: &str) -> Result<Option<Tenant>> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     let made = sqlx::query_as!(
         Tenant,
         r#"insert into tenants (id, name) values ($1, $2)

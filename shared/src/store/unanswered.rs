@@ -11,6 +11,7 @@ use super::{
     jobs::Limits,
     models::ModelId,
     reach::Reach,
+    transaction,
 };
 use crate::{
     ids::{CollectionId, DocumentId, QuestionId, TenantId, UnansweredId},
@@ -219,7 +220,7 @@ pub async fn to_faq(
     request_id: Option<&str>,
     limits: &Limits,
 ) -> Result<Written> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     let Some(asked) = sqlx::query!(
         r#"delete from unanswered where id = $1 and tenant_id = $2 and ($3::uuid[] is null or collection_id = any($3))
            returning collection_id as "collection: CollectionId", question"#,

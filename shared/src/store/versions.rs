@@ -12,7 +12,7 @@ use super::{
     jobs::{self, Enqueued, Limits, NewJob},
     quotas::{self, Quota},
     reach::Reach,
-    removals,
+    removals, transaction,
 };
 use crate::{
     ids::{CollectionId, DocumentId, JobId, TenantId},
@@ -100,7 +100,7 @@ pub async fn add(
     request_id: Option<&str>,
     limits: &Limits,
 ) -> Result<Added> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     let added = add_in(&mut tx, place, file, facts, request_id, limits).await?;
     tx.commit().await?;
     Ok(added)
@@ -230,7 +230,7 @@ pub async fn replace(
         document,
         force,
     } = target;
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     if !lock_collection_of(&mut tx, reach, document).await? {
         return Ok(None);
     }
@@ -267,7 +267,7 @@ pub async fn reingest(
     request_id: Option<&str>,
     limits: &Limits,
 ) -> Result<Option<Made>> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     if !lock_collection_of(&mut tx, reach, document).await? {
         return Ok(None);
     }

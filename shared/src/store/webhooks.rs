@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     Result,
     jobs::{self, Claimed},
+    transaction,
 };
 use crate::{
     failure::FailureReport,
@@ -44,7 +45,7 @@ pub async fn create(
         .iter()
         .map(|event| event.as_str().to_owned())
         .collect();
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     // Two at once would otherwise both find room.
     sqlx::query!("select id from tenants where id = $1 for update", tenant.0)
         .fetch_optional(&mut *tx)
@@ -87,7 +88,7 @@ pub async fn list(pool: &PgPool, tenant: TenantId) -> Result<Vec<Webhook>> {
 /// # Errors
 /// When the database fails.
 pub async fn delete(pool: &PgPool, tenant: TenantId, id: WebhookId) -> Result<bool> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     // Jobs before what they are about, as everywhere.
     sqlx::query!(
         "update jobs set state = 'cancelled', finished_at = now()
@@ -254,7 +255,7 @@ pub async fn note_answer(
     status: Option<u16>,
     taken: bool,
 ) -> Result<bool> {
-    let mut tx = pool.begin().await?;
+    let mut tx = transaction(pool).await?;
     let held = if taken {
         jobs::finish(&mut tx, job.id, job.attempt).await?
     } else {

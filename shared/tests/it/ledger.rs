@@ -6,8 +6,10 @@ use lectern_shared::{
     config::Quotas,
     ids::{DEFAULT_TENANT, JobId, TenantId},
     jobs::{Kind, Queue},
-    store::StoreError,
-    store::jobs::{self, Cancel, End, Enqueued, Lease, Limits, NewJob},
+    store::{
+        self, StoreError,
+        jobs::{self, Cancel, End, Enqueued, Lease, Limits, NewJob},
+    },
     testing::Place,
 };
 use uuid::Uuid;
@@ -308,7 +310,7 @@ async fn a_renewal_that_waits_for_the_end_of_its_own_job_finds_it_done_and_not_l
         .await
         .unwrap()
         .unwrap();
-    let mut tx = place.pool.begin().await.unwrap();
+    let mut tx = store::transaction(&place.pool).await.unwrap();
     assert!(
         jobs::finish(&mut tx, job.id, claimed.attempt)
             .await

@@ -7,4 +7,5 @@ mod lexicon;
 mod reindex;
 mod schema;
 mod streams;
+mod transactions;
 mod turns;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lectern_shared::{
     store::{
-        StoreError, index,
+        self, StoreError, index,
         models::{self, ModelId, ModelIdentity},
         reindex::{self, Begun, Builder, Missing, Switch},
     },
@@ -293,7 +293,7 @@ async fn a_switch_waits_for_no_reader_but_says_that_it_is_busy() {
     add_documents(&place, 1).await;
     let new = begin(&place, &identity(4, "int8")).await;
     build(&place, new, &[0.0, 1.0, 0.0, 0.0]).await;
-    let mut reader = place.pool.begin().await.unwrap();
+    let mut reader = store::transaction(&place.pool).await.unwrap();
     sqlx::query("select from chunks limit 1")
         .execute(&mut *reader)
         .await

@@ -1,5 +1,6 @@
 //! What stands around retrieval: FAQs, answers that are given again, questions that documents don't answer, ratings.
 
+use lectern_shared::store;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -295,7 +296,7 @@ async fn a_document_that_is_replaced_while_its_cached_answer_is_copied_is_not_ci
 
     // As an ingest that is about to make the next version visible: it holds the document while the answer is looked
     // up and found.
-    let mut replacing = lectern.place.pool.begin().await.unwrap();
+    let mut replacing = store::transaction(&lectern.place.pool).await.unwrap();
     sqlx::query("update documents set version = version + 1, wanted = wanted + 1 where id = $1")
         .bind(id)
         .execute(&mut *replacing)
