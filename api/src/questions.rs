@@ -248,7 +248,8 @@ pub(crate) struct QuestionView {
     /// The FAQ that is the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     faq: Option<FaqUsed>,
-    /// `budget_exhausted`: the generator was not asked, since the tenant's tokens are used up.
+    /// `budget_exhausted`: the generator was not asked, since the tenant's tokens are used up. `uncited`: the answer
+    /// cites none of its sources.
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<String>,
     /// A document that it was made from was deleted or replaced since.

@@ -91,6 +91,8 @@ pub(crate) fn table() -> Vec<Route> {
         get("/api/v1/tenants", OPERATOR, tenants::list),
         post("/api/v1/tenants", OPERATOR, tenants::create),
         patch("/api/v1/tenants/{id}", OPERATOR, tenants::change),
+        get("/api/v1/tenants/{id}/quotas", OPERATOR, tenants::show_quotas),
+        put("/api/v1/tenants/{id}/quotas", OPERATOR, tenants::replace_quotas),
 
         post("/v1/chat/completions", SEARCH, openai::complete).waiting().openai(),
         post("/v1/embeddings", SEARCH, openai::embed).waiting().openai(),

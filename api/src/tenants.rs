@@ -1,9 +1,12 @@
-//! Tenants, for operators: make, list, rename, suspend and resume them.
+//! Tenants, for operators: make, list, rename, suspend and resume them, and say what they may use.
 
 use axum::{Json, extract::State, http::StatusCode};
 use lectern_shared::{
     ids::TenantId,
-    store::tenants::{self, Changed, Tenant},
+    store::{
+        quotas::{self, OwnQuota, Period, Quota},
+        tenants::{self, Changed, Tenant},
+    },
 };
 use serde::{Deserialize, Serialize};
 use tracing::info;
@@ -18,6 +21,9 @@ use crate::{
 };
 
 pub(crate) const NO_TENANT: ApiError = ApiError::NotFound("tenant");
+
+/// Four, each of a day and of a month.
+const QUOTAS_MAX: usize = 8;
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewTenant)]
@@ -142,4 +148,99 @@ pub(crate) async fn change(
         Changed::Missing => Err(NO_TENANT),
         Changed::Taken => Err(taken()),
     }
+}
+
+/// The quotas that are a tenant's own, in place of the settings'.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TenantQuotas)]
+pub(crate) struct Quotas {
+    quotas: Vec<OwnQuota>,
+}
+
+/// `GET /api/v1/tenants/{id}/quotas`
+#[utoipa::path(
+    get, path = "/api/v1/tenants/{id}/quotas", tag = "Keys and tenants", operation_id = "getTenantQuotas",
+    summary = "Show the quotas that are a tenant's own",
+    description = "",
+    params(("id" = TenantId, Path, description = "The tenant")),
+    responses(
+        (status = 200, description = "Its own quotas; of others it has what the settings say", body = Quotas),
+    ),
+)]
+pub(crate) async fn show_quotas(
+    State(state): State<AppState>,
+    Path(id): Path<TenantId>,
+) -> Result<Json<Quotas>> {
+    tenants::find(&state.pool, id).await?.ok_or(NO_TENANT)?;
+    own_quotas(&state, id).await
+}
+
+async fn own_quotas(state: &AppState, id: TenantId) -> Result<Json<Quotas>> {
+    let quotas = quotas::own(&state.pool, id).await?;
+    Ok(Json(Quotas { quotas }))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewTenantQuotas)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReplaceQuotas {
+    /// Those that are left out are what the settings say; of two for the same the last counts.
+    #[schema(max_items = 8)]
+    quotas: Vec<NewQuota>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewTenantQuota)]
+#[serde(deny_unknown_fields)]
+struct NewQuota {
+    #[schema(inline)]
+    quota: Quota,
+    #[schema(inline)]
+    period: Period,
+    /// `null`: as much as it likes.
+    #[schema(minimum = 0, required)]
+    #[serde(deserialize_with = "Option::deserialize")]
+    allowed: Option<i64>,
+}
+
+/// `PUT /api/v1/tenants/{id}/quotas`
+#[utoipa::path(
+    put, path = "/api/v1/tenants/{id}/quotas", tag = "Keys and tenants", operation_id = "replaceTenantQuotas",
+    summary = "Say what a tenant may use, in place of the settings",
+    description = "",
+    params(("id" = TenantId, Path, description = "The tenant")),
+    request_body(content = ReplaceQuotas),
+    responses(
+        (status = 200, description = "Its own quotas", body = Quotas),
+    ),
+)]
+pub(crate) async fn replace_quotas(
+    State(state): State<AppState>,
+    Path(id): Path<TenantId>,
+    extract::Json(wanted): extract::Json<ReplaceQuotas>,
+) -> Result<Json<Quotas>> {
+    if wanted.quotas.len() > QUOTAS_MAX {
+        return Err(ApiError::Invalid(format!(
+            "There are {QUOTAS_MAX} quotas: name each once."
+        )));
+    }
+    if wanted
+        .quotas
+        .iter()
+        .any(|own| own.allowed.is_some_and(i64::is_negative))
+    {
+        return Err(ApiError::Invalid(
+            "`allowed` is 0 or more; null is any number.".into(),
+        ));
+    }
+    let own: Vec<_> = wanted
+        .quotas
+        .iter()
+        .map(|own| (own.quota, own.period, own.allowed))
+        .collect();
+    if !quotas::replace(&state.pool, id, &own).await? {
+        return Err(NO_TENANT);
+    }
+    info!(changed.id = %id, quotas = own.len(), "quotas of a tenant changed");
+    own_quotas(&state, id).await
 }

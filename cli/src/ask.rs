@@ -156,6 +156,9 @@ impl Asking {
         if let Some(link) = done["faq"]["link"].as_str() {
             out.line(&format!("\nMore: {link}"))?;
         }
+        if done["notice"] == "uncited" {
+            out.note("\nIt cites none of its sources: compare it with them.");
+        }
         let shown: Vec<&Value> = self
             .sources
             .iter()

@@ -149,6 +149,7 @@ impl Door {
             cited: answer.done.cited,
             confidence: answer.done.confidence,
             abstained: answer.done.abstained,
+            notice: answer.done.notice,
         })
     }
 

@@ -337,6 +337,7 @@ fn ours(question: QuestionId, answer: &Answer) -> Value {
     json!({
         "question": question, "confidence": answer.done.confidence, "cached": answer.done.cached,
         "abstained": answer.done.abstained, "cited": answer.done.cited, "sources": answer.sources,
+        "notice": answer.done.notice,
     })
 }
 

@@ -103,6 +103,8 @@ const MCP: &str = "/mcp";
         tenants::list,
         tenants::create,
         tenants::change,
+        tenants::show_quotas,
+        tenants::replace_quotas,
         openai::chat::complete,
         openai::embeddings::create,
         openai::models::list,

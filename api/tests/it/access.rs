@@ -167,7 +167,7 @@ impl Things {
             _ => "",
         };
         let id = match route.path {
-            "/api/v1/tenants/{id}" => tenant.to_string(),
+            "/api/v1/tenants/{id}" | "/api/v1/tenants/{id}/quotas" => tenant.to_string(),
             _ => self.0.get(thing).cloned().unwrap_or_default(),
         };
         let uri = route.path.replace("{id}", &id).replace("{name}", "ours");
@@ -234,6 +234,8 @@ impl Things {
             ("GET", "/api/v1/tenants") => ("", Nothing, Own),
             ("POST", "/api/v1/tenants") => ("", Json(json!({"name": "theirs"})), Own),
             ("PATCH", "/api/v1/tenants/{id}") => ("", Json(json!({"suspended": false})), Own),
+            ("GET", "/api/v1/tenants/{id}/quotas") => ("", Nothing, Own),
+            ("PUT", "/api/v1/tenants/{id}/quotas") => ("", Json(json!({"quotas": []})), Own),
             (
                 "GET",
                 "/metrics"

@@ -167,3 +167,49 @@ async fn questions_asked_at_one_moment_are_all_counted_and_never_more_than_allow
     assert_eq!(api.used("questions", "day").await.0, 1);
     assert_eq!(api.used("questions", "month").await.0, 8);
 }
+
+#[tokio::test]
+async fn an_operator_says_what_a_tenant_may_use() {
+    let api = Api::start_with(Quotas {
+        quota_questions_per_day: Allowed(Some(5)),
+        ..Quotas::default()
+    })
+    .await;
+    let path = format!("/api/v1/tenants/{DEFAULT_TENANT}/quotas");
+    let put = |quotas: Value| {
+        let wanted = json!({"quotas": quotas});
+        api.request("PUT", &path).json(&wanted).send()
+    };
+    let own = json!([
+        {"quota": "bytes", "period": "month", "allowed": 1000},
+        {"quota": "questions", "period": "day", "allowed": null},
+    ]);
+    let put_back: Value = put(own.clone()).await.unwrap().json().await.unwrap();
+    assert_eq!(put_back["quotas"], own);
+    assert_eq!(api.get(&path).await["quotas"], own);
+    assert_eq!(api.used("questions", "day").await.1, Value::Null);
+    assert_eq!(api.used("bytes", "month").await.1, 1000);
+
+    // What is left out is as the settings say again.
+    assert_eq!(put(json!([])).await.unwrap().status(), 200);
+    assert_eq!(api.used("questions", "day").await.1, 5);
+    assert_eq!(api.used("bytes", "month").await.1, Value::Null);
+
+    let each = json!({"quota": "bytes", "period": "day", "allowed": -1});
+    problem(put(json!([each])).await.unwrap(), 400, "invalid_request").await;
+    let each = json!({"quota": "bytes", "period": "day", "allowed": 1});
+    problem(
+        put(vec![each; 9].into()).await.unwrap(),
+        400,
+        "invalid_request",
+    )
+    .await;
+    let nobody = format!("/api/v1/tenants/{}/quotas", uuid::Uuid::now_v7());
+    let to_nobody = api
+        .request("PUT", &nobody)
+        .json(&json!({"quotas": []}))
+        .send();
+    problem(to_nobody.await.unwrap(), 404, "not_found").await;
+    let of_nobody = api.request("GET", &nobody).send().await.unwrap();
+    problem(of_nobody, 404, "not_found").await;
+}

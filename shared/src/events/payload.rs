@@ -227,7 +227,7 @@ pub struct AnswerDone {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faq: Option<FaqUsed>,
     /// What readers should know besides: `budget_exhausted`, when the generator was not asked since the tenant's
-    /// tokens are used up.
+    /// tokens are used up; `uncited`, when it cites none of the sources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
 }

@@ -7,16 +7,19 @@
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 
-use super::{Result, StoreError};
+use super::{Result, StoreError, transaction};
 use crate::{
     config::{Allowed, Quotas},
     ids::TenantId,
 };
 
 /// What is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Quota {
     /// Files that are to be read: documents and versions of them.
     Documents,
@@ -50,7 +53,9 @@ impl FromStr for Quota {
 }
 
 /// What a quota is of, in UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Period {
     Day,
     Month,
@@ -289,11 +294,14 @@ pub async fn used_up(
 }
 
 /// What a tenant may use, in place of the settings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OwnQuota {
+    /// `documents`, `bytes`, `questions` or `tokens`.
     pub quota: String,
+    /// `day` or `month`, of UTC.
     pub period: String,
-    /// `None`: as much as it likes.
+    /// `null`: as much as it likes.
     pub allowed: Option<i64>,
 }
 
@@ -309,6 +317,37 @@ pub async fn own(pool: &PgPool, tenant: TenantId) -> Result<Vec<OwnQuota>> {
     )
     .fetch_all(pool)
     .await?)
+}
+
+/// Says what a tenant may use, in place of the settings: of each quota as the last for it says, of all others what the
+/// settings say. False when there is no such tenant.
+///
+/// # Errors
+/// When the database fails.
+pub async fn replace(
+    pool: &PgPool,
+    tenant: TenantId,
+    own: &[(Quota, Period, Option<i64>)],
+) -> Result<bool> {
+    let mut tx = transaction(pool).await?;
+    // Two that replace them at once take turns.
+    let there = sqlx::query_scalar!(
+        r#"select true as "there!" from tenants where id = $1 for no key update"#,
+        tenant.0
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if there.is_none() {
+        return Ok(false);
+    }
+    sqlx::query!("delete from quota_overrides where tenant_id = $1", tenant.0)
+        .execute(&mut *tx)
+        .await?;
+    for (quota, period, allowed) in own {
+        set(&mut tx, tenant, *quota, *period, *allowed).await?;
+    }
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// Says what a tenant may use, in place of the settings; `None`: as these say.
@@ -333,15 +372,26 @@ pub async fn allow(
         .await?;
         return Ok(());
     };
+    let mut connection = pool.acquire().await?;
+    set(&mut connection, tenant, quota, period, most).await
+}
+
+async fn set(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    quota: Quota,
+    period: Period,
+    allowed: Option<i64>,
+) -> Result<()> {
     sqlx::query!(
         "insert into quota_overrides (tenant_id, quota, period, allowed) values ($1, $2, $3, $4)
          on conflict (tenant_id, quota, period) do update set allowed = excluded.allowed",
         tenant.0,
         quota.as_str(),
         period.as_str(),
-        most
+        allowed
     )
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(())
 }

@@ -80,7 +80,7 @@ pub struct Details {
 }
 
 /// The details of chunks that a search has found, by their ids; those that are gone meanwhile are missing.
-/// Token vectors are read only if they are wanted.
+/// Token vectors are read of those among them that are named in `with_token_vectors`.
 ///
 /// # Errors
 /// When the database fails.
@@ -88,14 +88,14 @@ pub async fn details(
     pool: &PgPool,
     model: ModelId,
     chunks: &[i64],
-    with_token_vectors: bool,
+    with_token_vectors: &[i64],
 ) -> Result<HashMap<i64, Details>> {
     let rows = sqlx::query!(
         r#"select chunk.id, chunk.ordinal, chunk.tokens, chunk.embedding as "embedding: HalfVector",
                token.vectors as "token_vectors?"
            from chunks chunk
            left join chunk_token_vectors token
-               on token.chunk_id = chunk.id and token.model_id = $2 and $3
+               on token.chunk_id = chunk.id and token.model_id = $2 and chunk.id = any($3)
            where chunk.id = any($1)"#,
         chunks,
         model.0,

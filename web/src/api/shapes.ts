@@ -113,6 +113,7 @@ export interface Question {
   cached?: boolean | null;
   abstained?: boolean | null;
   faq?: FaqUsed;
+  notice?: Notice;
   /** What was said of it. */
   rating?: 'up' | 'down';
 }
@@ -125,7 +126,11 @@ export interface AnswerDone {
   cited: number[];
   abstained?: boolean;
   faq?: FaqUsed;
+  notice?: Notice;
 }
+
+/** What readers should know of an answer besides: others say so in its text. */
+export type Notice = 'budget_exhausted' | 'uncited';
 
 export interface Conversation {
   id: string;

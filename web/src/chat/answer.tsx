@@ -167,6 +167,7 @@ function Marks({ now }: { now: TurnState }) {
   const level = (share: number) => (share >= LEVELS.high ? 'high' : share >= LEVELS.middle ? 'middle' : 'low');
   const marks: [string, string, string][] = [];
   if (now.outdated) marks.push(['is-warning', texts.outdated, texts.outdatedHint]);
+  if (now.uncited) marks.push(['is-warning', texts.uncited, texts.uncitedHint]);
   if (now.faq) marks.push(['', texts.faq, texts.faqHint(now.faq.question)]);
   if (now.cached) marks.push(['', texts.cached, texts.cachedHint]);
   if (typeof confidence === 'number' && !now.abstained) {

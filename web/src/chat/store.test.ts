@@ -1,8 +1,9 @@
 import { afterEach, expect, test, vi } from 'vitest';
+import type { Question } from '../api/shapes';
 import { announcement, go, signedIn } from '../state';
 import { type Asked, events, serve } from '../testing';
 import { ask, askAgain, current, opening, startOver, stop, turns } from './store';
-import { isOpen } from './turn';
+import { fromQuestion, isOpen } from './turn';
 
 const CONVERSATION = '00000000-0000-4000-8000-000000000001';
 const DONE = { generator: 'g', timings: {}, confidence: 0.9, cached: false, cited: [] };
@@ -114,4 +115,17 @@ test('of a conversation that is opened a stopped answer shows what there was of 
   // Its sources come when it is looked at.
   expect(answered?.isPartial).toBe(true);
   expect(current.value?.id).toBe(CONVERSATION);
+});
+
+test('an answer that cites nothing says so, as it comes and as it is kept', async () => {
+  answering(({ path }) =>
+    path.endsWith('/events')
+      ? events(['token', { text: 'Four weeks.' }], ['done', { ...DONE, notice: 'uncited' }])
+      : undefined,
+  );
+  await ask('How long?');
+  expect(turns.value[0]?.value.uncited).toBe(true);
+  const kept = { question: 'How long?', state: 'answered', answer: 'Four weeks.' } as Question;
+  expect(fromQuestion({ ...kept, notice: 'uncited' }).uncited).toBe(true);
+  expect(fromQuestion(kept).uncited).toBe(false);
 });

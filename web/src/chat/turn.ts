@@ -34,6 +34,8 @@ export interface TurnState {
   confidence?: number | null;
   cached?: boolean;
   abstained?: boolean;
+  /** It cites none of its sources. */
+  uncited?: boolean;
   outdated?: boolean;
   faq?: FaqUsed;
   generator?: string | null;
@@ -79,6 +81,7 @@ export function fromQuestion(kept: Question): TurnState {
     confidence: kept.confidence ?? null,
     cached: kept.cached ?? false,
     abstained: kept.abstained ?? false,
+    uncited: kept.notice === 'uncited',
     generator: kept.generator ?? null,
     ...(kept.faq ? { faq: kept.faq } : {}),
     ...(kept.rating ? { rating: kept.rating } : {}),
@@ -174,6 +177,7 @@ function ending(sources: Source[], done: AnswerDone): Partial<TurnState> {
     confidence: done.confidence,
     cached: done.cached,
     abstained: done.abstained ?? false,
+    uncited: done.notice === 'uncited',
     generator: done.generator,
     ...(done.faq ? { faq: done.faq } : {}),
     ...(done.timings?.total_ms === undefined ? {} : { tookMs: done.timings.total_ms }),

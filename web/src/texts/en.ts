@@ -99,6 +99,9 @@ export const en = {
     abstainedText: 'The nearest passages that were found:',
     cached: 'Answered before',
     cachedHint: 'This answer was given before to a question that means the same, and no document has changed since.',
+    uncited: 'No source cited',
+    uncitedHint:
+      'The answer names none of the passages that it was made from. Compare it with them before you rely on it.',
     faq: 'From the FAQs',
     faqHint: (question: string) => `Written by people, for the question “${question}”.`,
     faqLink: 'Read more',

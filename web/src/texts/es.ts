@@ -165,6 +165,9 @@ export const es: Texts = {
     cached: 'Ya respondida',
     cachedHint:
       'Esta respuesta se dio antes a una pregunta que significa lo mismo, y ningún documento ha cambiado desde entonces.',
+    uncited: 'No cita ninguna fuente',
+    uncitedHint:
+      'La respuesta no nombra ninguno de los pasajes de los que se hizo. Compárela con ellos antes de confiar en ella.',
     faq: 'De las FAQ',
     faqHint: (question) => `Escrita por personas, para la pregunta «${question}».`,
     faqLink: 'Leer más',

@@ -162,6 +162,7 @@ function Answer({ turn, store, texts }: { turn: Turn; store: Store; texts: Texts
         {now.question}
       </p>
       {now.abstained && <p class="abstained">{texts.abstained}</p>}
+      {now.uncited && <p class="abstained">{texts.uncited}</p>}
       <div class="answer" aria-busy={busy} dir="auto">
         <Markdown text={now.text} streaming={busy} cite={cite} />
       </div>

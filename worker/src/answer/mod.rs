@@ -52,6 +52,9 @@ pub(crate) use self::{
 };
 use crate::{context::Context, error::JobError, lexical::Language, report::Report, rerank};
 
+/// The code that clients see of an answer that cites none of the passages, so that nobody can check it by them.
+const UNCITED: &str = "uncited";
+
 pub(crate) async fn answer(
     context: &Context,
     job: &Claimed,
@@ -104,7 +107,13 @@ pub(crate) async fn answer(
     let abstained =
         unsure || written.says_none_answers || written.text == abstention(found.language);
 
-    let notice = (spent.is_some() && !abstained).then_some(budget::NOTICE);
+    let notice = if abstained {
+        None
+    } else if spent.is_some() {
+        Some(budget::NOTICE)
+    } else {
+        written.cited.is_empty().then_some(UNCITED)
+    };
 
     let since_begin = |at: Instant| at.duration_since(began).as_secs_f64() * 1000.0;
     let timings = Timings {

@@ -176,9 +176,13 @@ pub(crate) async fn rerank(
     let reranking = &context.reranking;
     let settings = &reranking.settings;
     let chunks: Vec<i64> = found.iter().map(|passage| passage.chunk).collect();
-    let with_tokens = reranking.compares_tokens() && question.tokens.is_some();
+    let compared = if reranking.compares_tokens() && question.tokens.is_some() {
+        chunks.len().min(settings.rerank_candidates.into())
+    } else {
+        0
+    };
     let details =
-        token_vectors::details(&context.pool, context.model, &chunks, with_tokens).await?;
+        token_vectors::details(&context.pool, context.model, &chunks, &chunks[..compared]).await?;
 
     let mut ranked = found;
     let mut rest = Vec::new();

@@ -461,8 +461,7 @@ async fn an_answer_is_rated_with_what_produced_it_and_one_that_is_disliked_is_no
     assert!(passages[0].get("text").is_none());
 
     let tenant = lectern_shared::ids::DEFAULT_TENANT;
-    let golden =
-        lectern_shared::store::feedback::golden(&lectern.place.pool, tenant, None, None, 10);
+    let golden = store::feedback::golden(&lectern.place.pool, tenant, None, None, 10);
     let golden = golden.await.unwrap();
     assert_eq!(golden.len(), 1);
     let line = serde_json::to_value(&golden[0]).unwrap();

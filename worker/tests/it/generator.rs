@@ -461,14 +461,18 @@ async fn a_model_that_finds_no_answer_files_the_question_and_what_it_says_uncite
     server.say("It is 47 euros.");
     let uncited = lectern.answer(question).await;
     assert_eq!(
-        (&uncited["abstained"], &uncited["cached"]),
-        (&json!(false), &json!(false))
+        (
+            &uncited["abstained"],
+            &uncited["cached"],
+            &uncited["notice"]
+        ),
+        (&json!(false), &json!(false), &json!("uncited"))
     );
     server.say("It is 47 euros [1].");
     let cited = lectern.answer(question).await;
     assert_eq!(
-        (&cited["cached"], &cited["answer"]),
-        (&json!(false), &json!("It is 47 euros [1]."))
+        (&cited["cached"], &cited["answer"], cited.get("notice")),
+        (&json!(false), &json!("It is 47 euros [1]."), None)
     );
     server.say("Something else.");
     let again = lectern.answer(question).await;

@@ -108,7 +108,8 @@ async fn when_the_tokens_are_used_up_the_generator_is_not_asked_and_readers_are_
     let question = "What is the daily allowance abroad?";
     let events = lectern.ask_streaming(question).await.rest().await;
     assert_eq!(text(&events), server.text());
-    assert!(events.last().unwrap().data.get("notice").is_none());
+    // These words cite nothing.
+    assert_eq!(events.last().unwrap().data["notice"], "uncited");
     // 11 of the prompt and 30 of the answer, as the server counts them.
     assert_eq!((lectern.used("tokens").await, server.asked()), (41, 1));
 
