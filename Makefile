@@ -279,6 +279,10 @@ sqlx-check: services ## fail when .sqlx isn't what the queries and migrations sa
 	@$(call describe_queries,.dev/sqlx)
 	diff -rq .sqlx .dev/sqlx || { $(say) "error: .sqlx is out of date: run 'make sqlx' and commit it"; exit 1; }
 
+.PHONY: test-expand
+test-expand: services ## plan the queries of the release before on the schema as it is now; BEFORE=commit
+	@deploy/test/expand.sh $(BEFORE)
+
 # ---- benchmarks
 
 .PHONY: bench-pickup

@@ -13,6 +13,7 @@ use axum::{
 };
 use lectern_shared::{
     events::EventId,
+    ids::{ApiKeyId, TenantId},
     metrics,
     store::idempotency::{self, Answer, Claim, Named, Terms},
 };
@@ -60,7 +61,7 @@ pub(crate) fn is_taken(method: &Method, route: &str) -> bool {
 pub(crate) struct InPlace(pub(crate) Vec<u8>);
 
 /// How a client names its request, if it does.
-pub(crate) struct Word(Option<(lectern_shared::ids::ApiKeyId, String)>);
+pub(crate) struct Word(Option<(TenantId, ApiKeyId, String)>);
 
 const CHARS_MAX: usize = 255;
 
@@ -80,7 +81,7 @@ impl FromRequestParts<AppState> for Word {
         }
         let word = word.to_owned();
         let caller = Caller::from_request_parts(parts, state).await?;
-        Ok(Self(Some((caller.key, word))))
+        Ok(Self(Some((caller.tenant, caller.key, word))))
     }
 }
 
@@ -135,10 +136,11 @@ pub(crate) async fn once(
     request_sha256: Vec<u8>,
     work: impl Future<Output = Response> + Send + 'static,
 ) -> Result<Outcome> {
-    let Some((api_key, key)) = word else {
+    let Some((tenant, api_key, key)) = word else {
         return Ok(Outcome::Done(work.await));
     };
     let named = Named {
+        tenant,
         api_key,
         key,
         request_sha256,

@@ -146,10 +146,18 @@ class Server:
         return int(count) > 0
 
     def backup(self, *command):
-        """A script of deploy in the service backup, and how many seconds it took."""
+        """A script of deploy in the service backup, and how many seconds it took. Its memory is noted meanwhile."""
         begin = time.monotonic()
-        self.compose("run", "--rm", "-T", "--no-deps", "backup", *command)
-        return time.monotonic() - begin
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            work = pool.submit(self.compose, "run", "--rm", "-T", "--no-deps", "backup", *command)
+            while not concurrent.futures.wait([work], timeout=0.2).done:
+                labels = [f"label=com.docker.compose.{key}" for key in (f"project={PROJECT}", "service=backup", "oneoff=True")]
+                running = run("docker", "ps", "--quiet", *(word for label in labels for word in ("--filter", label))).split()
+                if running:
+                    self.note_memory_of(running, "load")
+            seconds = time.monotonic() - begin
+            work.result()
+        return seconds
 
     def containers(self, service):
         return self.compose("ps", "--quiet", service).split()
@@ -210,11 +218,17 @@ class Server:
 
     def note_memory(self, when):
         """The most that a container of each service has been seen with, as the limit counts it without the file cache."""
-        containers = self.compose("ps", "--quiet").split()
-        lines = run("docker", "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *containers).splitlines()
-        for line in lines:
+        self.note_memory_of(self.compose("ps", "--quiet").split(), when)
+
+    def note_memory_of(self, containers, when):
+        # A container that ends meanwhile is shown with nothing, or is an error.
+        shown = run("docker", "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *containers, check=False)
+        for line in shown.splitlines():
             name, used, _, limit = line.split()
-            service = re.fullmatch(rf"{PROJECT}-(.+)-\d+", name).group(1)
+            service = re.fullmatch(rf"{PROJECT}-(.+?)-(run-)?\w+", name)
+            if not service or mebibytes(limit) == 0:
+                continue
+            service = service.group(1)
             row = self.memory.setdefault(service, {"limit": mebibytes(limit)})
             row[when] = max(row.get(when, 0), mebibytes(used))
 

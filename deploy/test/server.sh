@@ -4,7 +4,7 @@
 #   make test-server
 #
 # A server between "the internet" and "a container", whose ports are published as Docker does it; and this machine's files
-# under an overlay, which server.sh writes to. Needs root, nft, ip, sshd, python3. What needs a machine that boots (systemd,
+# under an overlay, which server.sh writes to. Needs root, nft, ip, sshd, python3. What needs a machine that boots (running what systemd takes,
 # swap, apt) isn't tested here; certbot is played by a script that asks for its file as Let's Encrypt does.
 set -euo pipefail
 # shellcheck disable=SC2317 # the tests are called by name
@@ -13,8 +13,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 # shellcheck source=deploy/test/checks.sh
 . "$root/deploy/test/checks.sh"
 [ "$(id -u)" = 0 ] || { echo 'this needs root'; exit 1; }
-for program in nft ip sshd python3 openssl jq; do
-  command -v "$program" >/dev/null || { echo "missing: $program. apt-get install nftables iproute2 openssh-server openssl jq"; exit 1; }
+for program in nft ip sshd python3 openssl jq systemd-analyze; do
+  command -v "$program" >/dev/null || { echo "missing: $program. apt-get install nftables iproute2 openssh-server openssl jq systemd"; exit 1; }
 done
 # Namespaces that end with this process, and names of network namespaces that nobody else sees.
 if [ -z "${LECTERN_TEST_INSIDE:-}" ]; then LECTERN_TEST_INSIDE=yes exec unshare --net --mount --pid --fork --kill-child "$0"; fi
@@ -36,6 +36,7 @@ main() {
   check without_a_key_for_somebody_ssh_is_left_as_it_is
   check a_dry_run_writes_nothing
   check the_server_is_set_up_and_the_same_again_changes_nothing
+  check systemd_takes_the_units_that_were_put_there
   check the_firewall_lets_in_what_is_asked_for_and_nothing_that_docker_publishes
   check containers_reach_the_outside
   check loading_the_firewall_again_leaves_dockers_rules
@@ -130,6 +131,16 @@ the_server_is_set_up_and_the_same_again_changes_nothing() {
   find /etc -newer "$scratch/home" -type f -exec sha256sum {} + | sort >"$scratch/first"
   server --outside outside ssh firewall updates docker folders timers
   find /etc -newer "$scratch/home" -type f -exec sha256sum {} + | sort | diff "$scratch/first" -
+}
+
+# Whether they do their work takes a machine that boots; that there is a program, and when they are due, is told here.
+systemd_takes_the_units_that_were_put_there() {
+  local units=(/etc/systemd/system/lectern-*)
+  ((${#units[@]} >= 7)) || { echo "there are ${#units[@]}"; return 1; }
+  [ -z "$(systemd-analyze verify --man=no "${units[@]}" 2>&1 | tee /dev/stderr)" ]
+  # One whose program is missing is refused, or this would tell nothing.
+  sed 's|^ExecStart=.*|ExecStart=/nowhere|' /etc/systemd/system/lectern-backup.service >"$scratch/lectern-lost.service"
+  if systemd-analyze verify --man=no "$scratch/lectern-lost.service"; then echo 'a program that is missing passes'; return 1; fi
 }
 
 the_firewall_lets_in_what_is_asked_for_and_nothing_that_docker_publishes() {

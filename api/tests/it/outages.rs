@@ -139,7 +139,7 @@ async fn health_is_found_out_once_a_second_however_many_strangers_ask() {
     };
     let asked = || road.asked.load(Ordering::SeqCst);
     let paths = ["/api/v1/health", "/api/v1/health/ready"];
-    // What one report takes, once the connections are open.
+    // What one report takes at the least, once the connections are open.
     let mut reports = Vec::new();
     let began = Instant::now();
     while reports.len() < 3 {
@@ -149,17 +149,16 @@ async fn health_is_found_out_once_a_second_however_many_strangers_ask() {
         reports.retain(|bytes| *bytes > 0);
         assert!(began.elapsed().as_secs() < 60, "nothing is found out again");
     }
-    let (before, began) = (asked(), Instant::now());
+    let before = asked();
     for number in 0..600 {
         ask(paths[number % 2]).await;
     }
     join_all((0..200).map(|number| ask(paths[number % 2]))).await;
-    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
-    // A report may find some of it out and know the rest, hence the room.
-    let most = 4 * reports[1].max(reports[2]) * (seconds + 2);
+    // One a second are a small part of one each, however slow the machine is.
+    let each = 800 * reports[1].min(reports[2]);
     assert!(
-        asked() - before <= most,
-        "{} of {reports:?}",
+        (asked() - before) * 4 <= each,
+        "{} of {each}, {reports:?}",
         asked() - before
     );
 }

@@ -150,7 +150,7 @@ pub async fn rate(
          where question.id = $1 and question.tenant_id = $2 and mode = 'answer'
            and ($7::uuid[] is null or question.collection_id = any($7))
            and ($8::uuid is null or (asked_with = $8 and visitor_sha256 is not distinct from $9))
-         on conflict (question_id) do update
+         on conflict on constraint feedback_pkey do update
          set rating = excluded.rating, reason = excluded.reason, comment = excluded.comment, updated_at = now()",
         question.0,
         reach.tenant.0,
@@ -292,7 +292,7 @@ pub async fn golden(
            where feedback.tenant_id = $1 and rating = 'up' and not abstained and faq is null
              and ($2::uuid is null or question.collection_id = $2)
              and ($3::uuid is null or question.id > $3)
-           group by question.id, collection.name
+           group by question.id, question.tenant_id, collection.name
            order by question.id
            limit $4"#,
         tenant.0,

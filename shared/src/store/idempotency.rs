@@ -7,11 +7,12 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::Result;
-use crate::ids::ApiKeyId;
+use crate::ids::{ApiKeyId, TenantId};
 
 /// A request as its client names it, and what it is.
 #[derive(Clone, Debug)]
 pub struct Named {
+    pub tenant: TenantId,
     pub api_key: ApiKeyId,
     pub key: String,
     /// SHA-256 of all that makes it another request.
@@ -49,9 +50,9 @@ pub struct Terms {
 pub async fn claim(pool: &PgPool, request: &Named, terms: Terms) -> Result<Claim> {
     let mine = sqlx::query_scalar!(
         "insert into idempotent_requests as known
-             (api_key_id, idempotency_key, request_sha256, turn, busy_until, expires_at)
-         values ($1, $2, $3, $4, now() + make_interval(secs => $5), now() + make_interval(secs => $6))
-         on conflict (api_key_id, idempotency_key) do update
+             (api_key_id, idempotency_key, request_sha256, turn, busy_until, expires_at, tenant_id)
+         values ($1, $2, $3, $4, now() + make_interval(secs => $5), now() + make_interval(secs => $6), $7)
+         on conflict on constraint idempotent_requests_pkey do update
          set request_sha256 = excluded.request_sha256, turn = excluded.turn, busy_until = excluded.busy_until,
              expires_at = excluded.expires_at, status = null, location = null, body = null
          where known.expires_at <= now()
@@ -63,6 +64,7 @@ pub async fn claim(pool: &PgPool, request: &Named, terms: Terms) -> Result<Claim
         Uuid::now_v7(),
         f64::from(terms.busy_seconds),
         f64::from(terms.kept_seconds),
+        request.tenant.0,
     )
     .fetch_optional(pool)
     .await?;

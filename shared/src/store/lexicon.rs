@@ -291,15 +291,15 @@ async fn write_own(
     live: bool,
     segment: &NewSegment,
 ) -> Result<bool> {
-    let id = sqlx::query_scalar!(
-        "with segment as (
+    let made = sqlx::query!(
+        r#"with segment as (
              insert into segments (tenant_id, collection_id, documents, chunks, words, languages)
              select tenant_id, collection_id, 1, $4, $5, $6 from documents where id = $1
-             returning id
+             returning id, tenant_id
          )
-         insert into segment_documents (segment_id, base, chunks, words, document_id, version, live)
-         select segment.id, 0, $4, $5, $1, $2, $3 from segment
-         returning segment_id",
+         insert into segment_documents (segment_id, base, tenant_id, chunks, words, document_id, version, live)
+         select segment.id, 0, segment.tenant_id, $4, $5, $1, $2, $3 from segment
+         returning segment_id as id, tenant_id as "tenant: TenantId""#,
         document.0,
         version,
         live,
@@ -309,17 +309,18 @@ async fn write_own(
     )
     .fetch_optional(&mut *tx)
     .await?;
-    let Some(id) = id else {
+    let Some(made) = made else {
         return Ok(false);
     };
     for rows in segment.postings.chunks(ROWS) {
-        write_postings(tx, id, rows).await?;
+        write_postings(tx, made.tenant, made.id, rows).await?;
     }
     Ok(true)
 }
 
 async fn write_postings(
     connection: &mut PgConnection,
+    tenant: TenantId,
     segment: i64,
     rows: &[(String, Vec<u8>)],
 ) -> Result<()> {
@@ -328,10 +329,11 @@ async fn write_postings(
         .map(|(term, entries)| (term.as_str(), entries.as_slice()))
         .unzip();
     sqlx::query!(
-        "insert into postings (segment_id, term, entries)
-         select $1, posting.term, posting.entries
-         from unnest($2::text[], $3::bytea[]) as posting (term, entries)",
+        "insert into postings (segment_id, term, tenant_id, entries)
+         select $1, posting.term, $2, posting.entries
+         from unnest($3::text[], $4::bytea[]) as posting (term, entries)",
         segment,
+        tenant.0,
         &terms as &[&str],
         &entries as &[&[u8]],
     )
@@ -578,7 +580,7 @@ pub async fn mergeable(pool: &PgPool, collection: CollectionId) -> Result<Vec<Me
            from segments segment
            join segment_documents stretch on stretch.segment_id = segment.id
            where segment.collection_id = $1
-           group by segment.id
+           group by segment.id, segment.tenant_id
            having bool_and(stretch.live or stretch.document_id is null)
            order by segment.chunks, segment.id"#,
         collection.0,
@@ -591,6 +593,7 @@ pub async fn mergeable(pool: &PgPool, collection: CollectionId) -> Result<Vec<Me
 pub struct Merge {
     /// The new one, which no search sees yet.
     target: i64,
+    tenant: TenantId,
     /// With their stretches that lived when the merge began.
     sources: Vec<(i64, Vec<Stretch>)>,
 }
@@ -611,10 +614,10 @@ impl Merge {
         )
         .fetch_all(&mut *tx)
         .await?;
-        let target = sqlx::query_scalar!(
-            "insert into segments (tenant_id, collection_id, documents, chunks, words, languages)
+        let target = sqlx::query!(
+            r#"insert into segments (tenant_id, collection_id, documents, chunks, words, languages)
              select tenant_id, collection_id, 0, 0, 0, '{}' from segments where id = $1
-             returning id",
+             returning id, tenant_id as "tenant: TenantId""#,
             sources.first(),
         )
         .fetch_optional(&mut *tx)
@@ -630,7 +633,11 @@ impl Merge {
                 (id, own.copied().collect())
             })
             .collect();
-        Ok(Some(Self { target, sources }))
+        Ok(Some(Self {
+            target: target.id,
+            tenant: target.tenant,
+            sources,
+        }))
     }
 
     /// The sources in the order in which their chunks are numbered anew, each with the stretches to keep.
@@ -673,7 +680,7 @@ impl Merge {
     pub async fn write(&self, pool: &PgPool, rows: &[(String, Vec<u8>)]) -> Result<()> {
         let mut connection = pool.acquire().await?;
         for rows in rows.chunks(ROWS) {
-            write_postings(&mut connection, self.target, rows).await?;
+            write_postings(&mut connection, self.tenant, self.target, rows).await?;
         }
         Ok(())
     }
@@ -739,11 +746,12 @@ impl Merge {
             all_words += stretch.words;
         }
         sqlx::query!(
-            "insert into segment_documents (segment_id, base, chunks, words, document_id, version, live)
-             select $1, base, chunks, words, document_id, version, document_id is not null
-             from unnest($2::int[], $3::int[], $4::bigint[], $5::uuid[], $6::int[])
+            "insert into segment_documents (segment_id, tenant_id, base, chunks, words, document_id, version, live)
+             select $1, $2, base, chunks, words, document_id, version, document_id is not null
+             from unnest($3::int[], $4::int[], $5::bigint[], $6::uuid[], $7::int[])
                  as stretch (base, chunks, words, document_id, version)",
             self.target,
+            self.tenant.0,
             &columns.bases,
             &columns.chunks,
             &columns.words,

@@ -262,12 +262,12 @@ impl Builder {
         .execute(&mut *tx)
         .await?;
         sqlx::query!(
-            "insert into chunk_token_vectors (chunk_id, model_id, vectors)
-             select chunk.id, $1, new.vectors
+            "insert into chunk_token_vectors (chunk_id, model_id, tenant_id, vectors)
+             select chunk.id, $1, chunk.tenant_id, new.vectors
              from unnest($2::bigint[], $3::bytea[]) as new (id, vectors)
              join chunks chunk on chunk.id = new.id and chunk.model_id_next = $1
              where new.vectors is not null
-             on conflict (chunk_id, model_id) do nothing",
+             on conflict on constraint chunk_token_vectors_pkey do nothing",
             self.model.0,
             ids,
             token_vectors as &[Option<Vec<u8>>],

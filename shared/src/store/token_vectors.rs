@@ -21,8 +21,8 @@ pub async fn insert(
     vectors: &[Option<Vec<u8>>],
 ) -> Result<()> {
     sqlx::query!(
-        "insert into chunk_token_vectors (chunk_id, model_id, vectors)
-         select chunk.id, $3, given.vectors
+        "insert into chunk_token_vectors (chunk_id, model_id, tenant_id, vectors)
+         select chunk.id, $3, chunk.tenant_id, given.vectors
          from unnest($4::int[], $5::bytea[]) as given (ordinal, vectors)
          join chunks chunk
              on chunk.document_id = $1 and chunk.version = $2 and chunk.ordinal = given.ordinal
