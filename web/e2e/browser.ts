@@ -126,9 +126,16 @@ export async function noteStages(page: Page): Promise<() => Promise<string[]>> {
 export async function drag(page: Page, ...files: string[]): Promise<{ drop: () => Promise<void> }> {
   const session = await page.context().newCDPSession(page);
   const at = { x: 500, y: 400, data: { items: [], files, dragOperationsMask: 1 } };
-  await session.send('Input.dispatchDragEvent', { type: 'dragEnter', ...at });
-  await session.send('Input.dispatchDragEvent', { type: 'dragOver', ...at });
-  return { drop: async () => void (await session.send('Input.dispatchDragEvent', { type: 'drop', ...at })) };
+  const send = (type: 'dragEnter' | 'dragOver' | 'drop') => session.send('Input.dispatchDragEvent', { type, ...at });
+  await send('dragEnter');
+  // Over and over, as long as it is held: what is below may have changed meanwhile.
+  const held = setInterval(() => void send('dragOver').catch(() => undefined), 100);
+  const drop = async () => {
+    clearInterval(held);
+    await send('dragOver');
+    await send('drop');
+  };
+  return { drop };
 }
 
 export async function ask(page: Page, question: string): Promise<void> {

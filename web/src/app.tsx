@@ -13,7 +13,7 @@ import { IconButton, Spinner, Trouble } from './parts/controls';
 import { Confirmation } from './parts/dialog';
 import { Icon } from './parts/icons';
 import { SignIn } from './sign-in';
-import { announce, announcement, collection, dismiss, go, may, messages, route, signedIn, start } from './state';
+import { announce, announcement, collection, dismiss, go, may, messages, route, say, signedIn, start } from './state';
 import { t } from './texts';
 import { close } from './viewer/opened';
 import { Viewer } from './viewer/viewer';
@@ -118,15 +118,19 @@ function DropTarget() {
       if (!hasFiles(event) || !event.dataTransfer) return;
       event.preventDefault();
       setOver(false);
-      void dropped(event.dataTransfer.items).then((files) => {
+      void dropped(event.dataTransfer.items).then(({ files, unread }) => {
+        if (unread.length) say(t.peek().documents.unread(unread), true);
         addFiles(files);
         go('documents');
       });
     };
+    // Both: what is let go in the moment in which the page below it has changed is only known to have come in.
+    addEventListener('dragenter', enter);
     addEventListener('dragover', enter);
     addEventListener('dragleave', leave);
     addEventListener('drop', drop);
     return () => {
+      removeEventListener('dragenter', enter);
       removeEventListener('dragover', enter);
       removeEventListener('dragleave', leave);
       removeEventListener('drop', drop);

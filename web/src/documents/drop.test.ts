@@ -24,9 +24,19 @@ test('a folder that is dropped brings all that is in it, with its path, but what
     folder('/books/old', [file('/books/old/a.pdf'), file('/books/old/Thumbs.db')]),
   ]);
   const items = [books, file('/alone.txt')].map((entry) => ({ webkitGetAsEntry: () => entry }));
-  const found = await dropped(items as unknown as DataTransferItemList);
-  expect(found).toHaveLength(102);
-  expect(found.map(({ path }) => path)).toEqual(
+  const { files, unread } = await dropped(items as unknown as DataTransferItemList);
+  expect(unread).toEqual([]);
+  expect(files).toHaveLength(102);
+  expect(files.map(({ path }) => path)).toEqual(
     expect.arrayContaining(['books/99.pdf', 'books/old/a.pdf', 'alone.txt']),
   );
+});
+
+test('what can not be opened is named, and the rest is taken', async () => {
+  const locked = { ...file('/books/locked.pdf'), file: (_: unknown, fail: (why: Error) => void) => fail(new Error()) };
+  const books = folder('/books', [locked, file('/books/open.pdf')]);
+  const items = [{ webkitGetAsEntry: () => books }] as unknown as DataTransferItemList;
+  const { files, unread } = await dropped(items);
+  expect(files.map(({ path }) => path)).toEqual(['books/open.pdf']);
+  expect(unread).toEqual(['books/locked.pdf']);
 });

@@ -2,6 +2,9 @@
 
 const count = (n: number, one: string, many = `${one}s`) => `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
 
+const some = (names: string[]) =>
+  names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');
+
 export const en = {
   language: 'English',
   locale: 'en',
@@ -14,7 +17,7 @@ export const en = {
   signIn: {
     title: 'Sign in',
     label: 'API key',
-    hint: 'Ask your administrator for a key, or make one on the server: lectern-api create-key --name me. It is kept in this tab only.',
+    hint: 'Ask your administrator for a key, or make one on the server: lectern-api keys create --name me. It is kept in this tab only.',
     refused: 'This key was not accepted. Check that it is complete and not revoked.',
     submit: 'Sign in',
   },
@@ -167,6 +170,7 @@ export const en = {
     add: 'Add documents',
     addFolder: 'Add a folder',
     drop: 'Drop files or folders to add them',
+    unread: (paths: string[]) => `Your browser couldn’t open ${some(paths)}. See whether you may, and add them again.`,
     dropInto: (collection: string) => `They go into “${collection}”.`,
     emptyTitle: 'No documents yet',
     emptyText: 'Drop files or whole folders anywhere on this page, or choose them.',

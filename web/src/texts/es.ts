@@ -3,6 +3,8 @@
 import type { Texts } from './en';
 
 const count = (n: number, one: string, many = `${one}s`) => `${n.toLocaleString('es')} ${n === 1 ? one : many}`;
+const some = (names: string[]) =>
+  names.length > 3 ? `${names.slice(0, 3).join(', ')} y ${names.length - 3} más` : names.join(', ');
 
 export const es: Texts = {
   language: 'Español',
@@ -23,7 +25,7 @@ export const es: Texts = {
   signIn: {
     title: 'Entrar',
     label: 'Clave de la API',
-    hint: 'Pida una clave a su administrador, o cree una en el servidor: lectern-api create-key --name yo. Solo se guarda en esta pestaña.',
+    hint: 'Pida una clave a su administrador, o cree una en el servidor: lectern-api keys create --name yo. Solo se guarda en esta pestaña.',
     refused: 'La clave no fue aceptada. Compruebe que está completa y no revocada.',
     submit: 'Entrar',
   },
@@ -234,6 +236,7 @@ export const es: Texts = {
     add: 'Añadir documentos',
     addFolder: 'Añadir una carpeta',
     drop: 'Suelte archivos o carpetas para añadirlos',
+    unread: (paths) => `Su navegador no pudo abrir ${some(paths)}. Compruebe si puede y añádalos de nuevo.`,
     dropInto: (collection) => `Van a «${collection}».`,
     emptyTitle: 'Todavía no hay documentos',
     emptyText: 'Suelte archivos o carpetas enteras en cualquier lugar de esta página, o elíjalos.',
