@@ -227,6 +227,8 @@ lint: setup ## formatting, clippy, documentation, shell scripts; warnings are er
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
+	# grep -q ends at the first line that fits, whoever writes on dies of it, and pipefail takes that for "not found"
+	if grep -rnE '[^|]\| *grep -[a-zA-Z]*q' deploy .ci api/tests --include='*.sh' --include=run; then $(say) 'error: after a pipe write grep … >/dev/null'; exit 1; fi
 	if command -v shellcheck >/dev/null; then
 	  find deploy .ci api/tests -type f \( -name '*.sh' -o -path .ci/run \) -exec shellcheck -x {} +
 	else

@@ -95,7 +95,7 @@ ports() {
 }
 
 swap() { [ "$(wc -l </proc/swaps)" -gt 1 ]; }
-clock() { has timedatectl; timedatectl show --property=NTPSynchronized 2>/dev/null | grep -q yes || { timedatectl >/dev/null 2>&1 || cannot_tell 'systemd does not run here'; return 1; }; }
+clock() { has timedatectl; timedatectl show --property=NTPSynchronized 2>/dev/null | grep yes >/dev/null || { timedatectl >/dev/null 2>&1 || cannot_tell 'systemd does not run here'; return 1; }; }
 updates() { has unattended-upgrade; local on; on=$(apt-config dump APT::Periodic::Unattended-Upgrade); grep -q '"1"' <<<"$on"; }
 no_reboot_due() { [ ! -e /run/reboot-required ]; }
 disk() { [ "$(df --output=pcent / | tail -1 | tr -dc 0-9)" -lt 80 ]; }
@@ -172,7 +172,7 @@ timers() {
   has systemctl
   systemctl is-system-running >/dev/null 2>&1 || [ -d /run/systemd/system ] || cannot_tell 'systemd does not run here'
   systemctl is-enabled --quiet lectern-maintenance.timer || { echo 'lectern-maintenance.timer is off'; return 1; }
-  docker ps --format '{{.Label "com.docker.compose.service"}}' 2>/dev/null | grep -qx backup && return 0
+  docker ps --format '{{.Label "com.docker.compose.service"}}' 2>/dev/null | grep -x backup >/dev/null && return 0
   systemctl is-enabled --quiet lectern-backup.timer lectern-verify-backup.timer || { echo 'neither the service backup runs, nor its timers are on'; return 1; }
 }
 

@@ -113,7 +113,7 @@ health_of() { docker inspect --format '{{if .State.Health}}{{.State.Health.Statu
 # The image of a service as the compose files name it, with its registry.
 image_named() { compose config --images "$1" | grep "lectern-$1:"; }
 has_image() { docker image inspect "$1" >/dev/null 2>&1; }
-has_service() { compose config --services | grep -qx "$1"; }
+has_service() { compose config --services | grep -x "$1" >/dev/null; }
 
 # setting NAME: of the environment, or of the file that compose reads
 setting() { if [ -n "${!1:-}" ]; then echo "${!1}"; else sed -n "s/^$1=//p" "$env_file" | tail -1; fi; }
@@ -196,7 +196,7 @@ choose_backup() {
   local image with=$version
   image=$(image_named backup)
   if ! has_image "$image" && ! compose pull --quiet backup >/dev/null 2>&1; then
-    with=$(containers backup | head -1)
+    with=$(containers backup | sed -n 1p)
     [ -n "$with" ] || die "there is no image $image, and no other that has made backups: build it (deploy/backup.Dockerfile), or say --skip-backup"
     with=$(image_of "$with")
     with=${with##*:}

@@ -122,7 +122,7 @@ measure_certificates() {
     # As with LECTERN_TLS=off.
     [ -e "$file" ] || { say "there is no certificate $file"; continue; }
     end=$(openssl x509 -in "$file" -noout -enddate | cut -d= -f2)
-    name=$(openssl x509 -in "$file" -noout -ext subjectAltName | grep -o 'DNS:[^,]*' | head -1 | cut -d: -f2)
+    name=$(openssl x509 -in "$file" -noout -ext subjectAltName | grep -o 'DNS:[^,]*' | sed -n 1p | cut -d: -f2)
     printf 'lectern_certificate_end_timestamp_seconds{name="%s",place="%s"} %s\n' "${name:-$file}" "$place" "$(date -d "$end" +%s)"
   done | write_metrics "lectern_certificates_$place"
 }

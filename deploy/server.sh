@@ -101,7 +101,7 @@ somebody_has_a_key() {
 set_up_firewall() {
   [ -n "$outside" ] || outside=$(ip -o route get 1.1.1.1 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p') || true
   [ -n "$outside" ] || die 'which interface leads to the internet? Say --outside INTERFACE'
-  if command -v ufw >/dev/null && ufw status 2>/dev/null | grep -q '^Status: active'; then act ufw disable; fi
+  if command -v ufw >/dev/null && ufw status 2>/dev/null | grep '^Status: active' >/dev/null; then act ufw disable; fi
   sed -e "s/@SSH@/$ssh_port/; s/@OUTSIDE@/$outside/" "$here/server/firewall.nft" | put /etc/nftables.d/lectern.nft || true
   # Of its own: Debian's nftables.service begins with `flush ruleset`, which takes Docker's rules away at each reload.
   put /etc/systemd/system/lectern-firewall.service <<END || true

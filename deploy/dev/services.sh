@@ -152,7 +152,7 @@ lock() {
 # A pid file alone proves nothing: after kill -9 or a reboot its number may belong to anybody,
 # and a dead process that nobody reaped (a container without init) still answers kill -0, with an empty command line.
 process_is() {
-  [[ ${1:-} =~ ^[0-9]+$ ]] && tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" | grep -qF -- "$2"
+  [[ ${1:-} =~ ^[0-9]+$ ]] && tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" | grep -F -- "$2" >/dev/null
 }
 
 # wait_until SECONDS COMMAND...

@@ -133,7 +133,7 @@ what_is_there_is_replaced_only_when_asked_and_unused_and_kept_under_another_name
   diff -r "$scratch/blobs" "$scratch/blobs.lost"
   equal "$(psql -XAtd "$server/$(kept_database)" -c "select distinct name from documents")" 'changed after the backup'
   start_lectern
-  search 'What is Lectern?' | grep -q '"passages":\[{'
+  search 'What is Lectern?' | grep '"passages":\[{' >/dev/null
   equal "$("$LECTERN_WORKER_BIN" doctor)" 'nothing found'
 }
 kept_database() { psql -XAtd "$server/postgres" -c "select datname from pg_database where datname like '${database}_before_%'"; }

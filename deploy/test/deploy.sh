@@ -206,7 +206,7 @@ a_release_takes_over_from_the_other_without_a_lost_request_or_a_cut_stream() {
   # Workers that were killed, or stopped by hand: Compose would start them anew, of the old image, in the place of new ones.
   LECTERN_VERSION=two docker compose --project-name "$project" --env-file "$scratch/env" --file "$compose" --file "$scratch/test.yml" \
     up --detach --no-deps --no-build --no-recreate --scale worker=3 worker
-  docker kill "$(running worker | head -1)"
+  docker kill "$(running worker | sed -n 1p)"
   ask_all_the_time
   follow_a_long_stream
   upload_slowly

@@ -116,7 +116,7 @@ down() {
     # shellcheck disable=SC2086 # a list of ids
     [ -z "$containers" ] || docker rm -f $containers >/dev/null
   fi
-  if tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF -- "$state/docker.pid"; then kill "$pid"; fi
+  if tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -F -- "$state/docker.pid" >/dev/null; then kill "$pid"; fi
   local tries=200
   while [ -e "/proc/$pid/exe" ]; do
     ((tries-- > 0)) || die "dockerd (pid $pid) doesn't stop; its log is $state/dockerd.log"
