@@ -58,8 +58,8 @@ pub(super) struct Answered {
     pub(super) confidence: Option<f32>,
     /// The documents don't answer; the sources are the nearest passages.
     pub(super) abstained: bool,
-    /// What to tell readers besides: budget_exhausted, when passages were quoted since the tokens are used up;
-    /// uncited, when the answer cites none of the sources.
+    /// What to tell readers besides: `budget_exhausted`, when passages were quoted since the tokens are used
+    /// up; `uncited`, when the answer cites none of the sources.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) notice: Option<String>,
 }

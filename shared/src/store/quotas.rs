@@ -381,7 +381,7 @@ async fn set(
     tenant: TenantId,
     quota: Quota,
     period: Period,
-    allowed: Option<i64>,
+    most: Option<i64>,
 ) -> Result<()> {
     sqlx::query!(
         "insert into quota_overrides (tenant_id, quota, period, allowed) values ($1, $2, $3, $4)
@@ -389,7 +389,7 @@ async fn set(
         tenant.0,
         quota.as_str(),
         period.as_str(),
-        allowed
+        most
     )
     .execute(connection)
     .await?;
