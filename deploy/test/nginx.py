@@ -8,6 +8,7 @@ with little patience at the edge. The language model is a stand-in that takes it
 whether tokens come through when they are written.
 """
 
+import concurrent.futures
 import contextlib
 import http.client
 import http.server
@@ -214,13 +215,17 @@ def stream(connection, meanwhile=lambda: None):
     response = connection.getresponse()
     assert response.status == 200, response.read()
     times, text = [], ""
-    for line in response:
-        text += line.decode()
-        if line.startswith(b"event: token"):
-            if not times:
-                meanwhile()
-            times.append(time.monotonic())
-    connection.close()
+    # Beside it: tokens that nobody reads meanwhile would come in a heap.
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        done = None
+        for line in response:
+            text += line.decode()
+            if line.startswith(b"event: token"):
+                done = done or pool.submit(meanwhile)
+                times.append(time.monotonic())
+        connection.close()
+        assert done, text
+        done.result()
     return times, text
 
 

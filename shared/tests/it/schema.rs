@@ -21,6 +21,22 @@ fn identity(dimensions: u16, quantization: &str) -> ModelIdentity {
     }
 }
 
+/// A document with one chunk, of a model with four dimensions.
+async fn insert_chunk(place: &Place) {
+    sqlx::raw_sql(
+        "insert into documents (id, tenant_id, collection_id, name)
+         select gen_random_uuid(), tenant_id, id, 'd' from collections;
+         insert into chunks (tenant_id, collection_id, document_id, version, ordinal, page_first, page_last, spans,
+             text, tokens, model_id, embedding)
+         select tenant_id, collection_id, id, 1, 0, 1, 1, '[]', 'text', 1, (select id from embedding_models where active),
+             '[1,0,0,0]'
+         from documents",
+    )
+    .execute(&place.pool)
+    .await
+    .unwrap();
+}
+
 #[tokio::test]
 async fn replicas_that_start_at_once_migrate_once() {
     let place = Place::new().await.unwrap();
@@ -53,18 +69,7 @@ async fn another_model_is_taken_while_there_are_no_vectors_and_refused_when_ther
         .unwrap();
     assert_ne!(first, second);
 
-    sqlx::raw_sql(
-        "insert into documents (id, tenant_id, collection_id, name)
-         select gen_random_uuid(), tenant_id, id, 'd' from collections;
-         insert into chunks (tenant_id, collection_id, document_id, version, ordinal, page_first, page_last, spans,
-             text, tokens, model_id, embedding)
-         select tenant_id, collection_id, id, 1, 0, 1, 1, '[]', 'text', 1, (select id from embedding_models where active),
-             '[1,0,0,0]'
-         from documents",
-    )
-    .execute(&place.pool)
-    .await
-    .unwrap();
+    insert_chunk(&place).await;
     let refused = models::adopt(&place.pool, &identity(4, "int8"))
         .await
         .unwrap_err();
@@ -177,15 +182,9 @@ async fn what_the_release_before_writes_gets_its_tenant_and_no_row_gets_another(
     models::adopt(&place.pool, &identity(4, "fp32"))
         .await
         .unwrap();
+    insert_chunk(&place).await;
     sqlx::raw_sql(
-        "insert into documents (id, tenant_id, collection_id, name)
-         select gen_random_uuid(), tenant_id, id, 'd' from collections;
-         insert into chunks (tenant_id, collection_id, document_id, version, ordinal, page_first, page_last, spans,
-             text, tokens, model_id, embedding)
-         select tenant_id, collection_id, id, 1, 0, 1, 1, '[]', 'text', 1, (select id from embedding_models where active),
-             '[1,0,0,0]'
-         from documents;
-         insert into chunk_token_vectors (chunk_id, model_id, vectors) select id, model_id, 'x' from chunks;
+        "insert into chunk_token_vectors (chunk_id, model_id, vectors) select id, model_id, 'x' from chunks;
          insert into segments (tenant_id, collection_id, documents, chunks, words, languages)
          select tenant_id, collection_id, 1, 1, 1, '{}' from documents;
          insert into segment_documents (segment_id, base, chunks, words, document_id, version)
