@@ -27,15 +27,30 @@ const MEMORY_PER_FILE_BYTE: u64 = 12;
 /// Less than this and even a small file with large fonts fails.
 const MEMORY_BYTES_MIN: u64 = 512 << 20;
 
+/// What the program itself takes of it. One that is linked with libtorch maps several times as much before it begins,
+/// most of it never read, which is no part of what a file may take.
+const OWN_BYTES: u64 = 128 << 20;
+
+/// As the kernel counts in `statm`, on amd64 and mostly on arm64; a larger one gives less room.
+const PAGE_BYTES: u64 = 4096;
+
 /// stdin, stdout, stderr and the PDFium library while it is being loaded.
 const OPEN_FILES_MAX: u64 = 32;
+
+/// Bytes of addresses that this process has mapped, as far as they are more than so many.
+fn mapped_beyond(bytes: u64) -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm");
+    let pages = pages.as_deref().unwrap_or_default().split(' ').next();
+    let pages: u64 = pages.and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    (pages * PAGE_BYTES).saturating_sub(bytes)
+}
 
 /// Takes away everything that reading a file of `file_bytes` bytes doesn't need, and ties our life to the parent's.
 ///
 /// # Errors
 /// `ESRCH` when the parent was gone already, else what the kernel refused.
 pub(super) fn confine(limits: &ParseLimits, file_bytes: u64, parent: Pid) -> nix::Result<()> {
-    let memory = memory_bytes(limits, file_bytes);
+    let memory = memory_bytes(limits, file_bytes) + mapped_beyond(OWN_BYTES);
     setrlimit(Resource::RLIMIT_AS, memory, memory)?;
     // The hard limit covers the longest document we accept; the soft one is raised when the pages are counted.
     setrlimit(
