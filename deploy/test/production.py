@@ -154,7 +154,7 @@ class Server:
                 labels = [f"label=com.docker.compose.{key}" for key in (f"project={PROJECT}", "service=backup", "oneoff=True")]
                 running = run("docker", "ps", "--quiet", *(word for label in labels for word in ("--filter", label))).split()
                 if running:
-                    self.note_memory_of(running, "load")
+                    self.note_memory_of(running, "load", may_end=True)
             seconds = time.monotonic() - begin
             work.result()
         return seconds
@@ -220,15 +220,13 @@ class Server:
         """The most that a container of each service has been seen with, as the limit counts it without the file cache."""
         self.note_memory_of(self.compose("ps", "--quiet").split(), when)
 
-    def note_memory_of(self, containers, when):
-        # A container that ends meanwhile is shown with nothing, or is an error.
-        shown = run("docker", "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *containers, check=False)
+    def note_memory_of(self, containers, when, may_end=False):
+        shown = run("docker", "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *containers, check=not may_end)
         for line in shown.splitlines():
             name, used, _, limit = line.split()
-            service = re.fullmatch(rf"{PROJECT}-(.+?)-(run-)?\w+", name)
-            if not service or mebibytes(limit) == 0:
+            if may_end and limit in ("--", "0B"):  # it has
                 continue
-            service = service.group(1)
+            service = re.fullmatch(rf"{PROJECT}-(.+?)-(run-)?\w+", name).group(1)
             row = self.memory.setdefault(service, {"limit": mebibytes(limit)})
             row[when] = max(row.get(when, 0), mebibytes(used))
 

@@ -31,18 +31,17 @@ const MEMORY_BYTES_MIN: u64 = 512 << 20;
 /// most of it never read, which is no part of what a file may take.
 const OWN_BYTES: u64 = 128 << 20;
 
-/// As the kernel counts in `statm`, on amd64 and mostly on arm64; a larger one gives less room.
-const PAGE_BYTES: u64 = 4096;
-
 /// stdin, stdout, stderr and the PDFium library while it is being loaded.
 const OPEN_FILES_MAX: u64 = 32;
 
 /// Bytes of addresses that this process has mapped, as far as they are more than so many.
 fn mapped_beyond(bytes: u64) -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm");
-    let pages = pages.as_deref().unwrap_or_default().split(' ').next();
-    let pages: u64 = pages.and_then(|pages| pages.parse().ok()).unwrap_or(0);
-    (pages * PAGE_BYTES).saturating_sub(bytes)
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let size = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmSize:")?.strip_suffix("kB"));
+    let kib: u64 = size.and_then(|size| size.trim().parse().ok()).unwrap_or(0);
+    (kib * 1024).saturating_sub(bytes)
 }
 
 /// Takes away everything that reading a file of `file_bytes` bytes doesn't need, and ties our life to the parent's.
